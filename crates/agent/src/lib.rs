@@ -1,0 +1,1 @@
+//! The driver around the Reconciler: journal, probes, local API

@@ -1,0 +1,1 @@
+//! Every figure the project claims, each against a peer in the same run

@@ -1,0 +1,2 @@
+//! The binary abide: prints, flags and exit codes
+fn main() {}

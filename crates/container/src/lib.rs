@@ -1,0 +1,1 @@
+//! Containers: the runtime behind instances of kind Container

@@ -1,0 +1,1 @@
+//! Source: a Git repository, local or remote, and its fetch child

@@ -1,0 +1,1 @@
+//! The one door to the kernel: cgroups, namespaces, mounts, links, nftables, keepers

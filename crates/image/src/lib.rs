@@ -1,0 +1,1 @@
+//! OCI images: pull, verify, a store by digest, unpack, mount

@@ -1,0 +1,1 @@
+//! Simulated worlds for reconcile: faults, oracles, mutants

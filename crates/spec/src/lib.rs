@@ -1,0 +1,18 @@
+//! What a user may write, and what it means.
+//!
+//! The way of a file: bytes → YAML documents → one type a kind ([`kind`]) → checked, resolved [`Unit`]s.
+//! Everything here is pure: files come in as bytes, mistakes go out as [`Diagnostic`]s, all of them at once.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`id`], [`quantity`] | words that can't be wrong once they exist |
+//! | [`kind`] | what may be written: one struct a kind, the source of parser and JSON Schema |
+//! | [`unit`] | what it means: a document with everything it refers to |
+
+pub mod id;
+pub mod kind;
+pub mod quantity;
+pub mod unit;
+
+pub use id::{Digest, Kind, Name, Scope, UnitId, UnitRef};
+pub use unit::{Unit, UnitSpec};

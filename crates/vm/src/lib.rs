@@ -1,0 +1,1 @@
+//! Our virtual machine monitor, and the runtime behind instances of kind VirtualMachine
