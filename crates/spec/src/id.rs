@@ -1,8 +1,8 @@
 //! Names: of kinds, of documents, of units.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 /// The kinds whose documents become units, in the order in which lists show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -46,7 +46,8 @@ pub struct UnitId {
 }
 
 /// A SHA-256 of something's canonical form. Equal digests mean "no change wanted".
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Digest(pub [u8; 32]);
 
 /// Why a text is no name, and what would be one.
@@ -57,14 +58,19 @@ pub struct BadName {
     pub text: String,
 }
 
+/// Why a text is no digest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no digest: write the 64 hexadecimal digits of a SHA-256")]
+pub struct BadDigest(pub String);
+
 impl Name {
     /// Checks `text` against RFC 1123.
     pub fn new(text: &str) -> Result<Self, BadName> {
         let is_word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let bytes = text.as_bytes();
         let is_name = bytes.len() <= 63
-            && bytes.first().is_some_and(|byte| is_word(byte))
-            && bytes.last().is_some_and(|byte| is_word(byte))
+            && bytes.first().is_some_and(is_word)
+            && bytes.last().is_some_and(is_word)
             && bytes.iter().all(|byte| is_word(byte) || *byte == b'-');
         if is_name { Ok(Self(text.into())) } else { Err(BadName { text: text.chars().take(80).collect() }) }
     }
@@ -134,9 +140,84 @@ impl fmt::Debug for Digest {
     }
 }
 
+impl std::str::FromStr for Name {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        Self::new(text)
+    }
+}
+
+impl JsonSchema for Name {
+    fn schema_name() -> Cow<'static, str> {
+        "Name".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": 63, "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" })
+    }
+}
+
+impl JsonSchema for UnitRef {
+    fn schema_name() -> Cow<'static, str> {
+        "UnitRef".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^(Container|VirtualMachine|Volume)/[a-z0-9-]+$" })
+    }
+}
+
+impl Serialize for UnitRef {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnitRef {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let parts = text.split_once('/').and_then(|(kind, name)| {
+            let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+            Some(Self { kind, name: Name::new(name).ok()? })
+        });
+        parts.ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no unit: write KIND/NAME")))
+    }
+}
+
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::str::FromStr for Digest {
+    type Err = BadDigest;
+
+    fn from_str(text: &str) -> Result<Self, BadDigest> {
+        let bad = || BadDigest(text.chars().take(80).collect());
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(bad());
+        }
+        let mut bytes = [0; 32];
+        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| bad())?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = BadDigest;
+
+    fn try_from(text: String) -> Result<Self, BadDigest> {
+        text.parse()
     }
 }

@@ -9,10 +9,25 @@
 //! | [`kind`] | what may be written: one struct a kind, the source of parser and JSON Schema |
 //! | [`unit`] | what it means: a document with everything it refers to |
 
+pub mod change;
+mod check;
+mod decode;
+pub mod diagnostic;
+mod document;
 pub mod id;
 pub mod kind;
+pub mod parse;
 pub mod quantity;
+pub mod reference;
+mod resolve;
+pub mod schema;
+pub mod tree;
 pub mod unit;
+mod yaml;
 
+pub use change::{Change, FieldChange, change};
+pub use diagnostic::Diagnostic;
 pub use id::{Digest, Kind, Name, Scope, UnitId, UnitRef};
-pub use unit::{Unit, UnitSpec};
+pub use parse::{Context, Parsed, parse, parse_source};
+pub use tree::{MemoryTree, Tree, TreeFile};
+pub use unit::{Data, FileRef, ListedFile, Listing, Unit, UnitSpec};

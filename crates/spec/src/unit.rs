@@ -1,34 +1,46 @@
 //! What a document means: itself, with everything it refers to.
 
 use crate::{
-    id::{Digest, UnitId},
-    kind::{ContainerSpec, VirtualMachineSpec, VolumeSpec},
+    id::{Digest, Kind, Name, UnitId},
+    kind::{ContainerSpec, Dependency, Port, Probe, RestartPolicy, VirtualMachineSpec, VolumeSpec},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// A checked document with everything it refers to: what a backend needs to bring it up, and nothing it has to look up.
 ///
-/// It is recorded with what runs, so its serialized form carries a version (`format`), and is read by later releases.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// It is recorded with what runs and read by later releases; who records it writes a version beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Unit {
     /// Which unit it is.
     pub id: UnitId,
     /// `metadata.labels`.
+    #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// `metadata.annotations`.
+    #[serde(default)]
     pub annotations: BTreeMap<String, String>,
     /// What is wanted.
     pub spec: UnitSpec,
-    /// The ConfigMaps and Secrets that the spec names: those keys alone that it uses, or all if it mounts them.
-    pub data: BTreeMap<DataRef, BTreeMap<String, Data>>,
+    /// Of the ConfigMaps that the spec names, the keys that it uses, or all if it mounts them.
+    #[serde(default)]
+    pub config_maps: BTreeMap<Name, BTreeMap<String, Data>>,
+    /// The same of Secrets.
+    #[serde(default)]
+    pub secrets: BTreeMap<Name, BTreeMap<String, Data>>,
     /// The repository's files that the spec names, by the path as written: found in the store of files by digest.
+    #[serde(default)]
     pub files: BTreeMap<String, FileRef>,
-    /// Registries among those the spec names that are granted over plain http.
+    /// Registries that are granted over plain http.
+    #[serde(default)]
     pub insecure_registries: Vec<String>,
 }
 
 /// A unit's own spec, by kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum UnitSpec {
     /// Kind `Container`.
     Container(Arc<ContainerSpec>),
@@ -38,30 +50,123 @@ pub enum UnitSpec {
     Volume(Arc<VolumeSpec>),
 }
 
-/// A ConfigMap or a Secret, as a unit names it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DataRef {
-    /// `v1` `ConfigMap`.
-    ConfigMap(crate::id::Name),
-    /// `v1` `Secret`.
-    Secret(crate::id::Name),
-}
-
-/// Bytes of a ConfigMap or Secret. `Debug` shows their number only.
-#[derive(Clone, PartialEq, Eq)]
+/// Bytes of a ConfigMap or Secret, in JSON as base64. `Debug` shows their number only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Data(pub Arc<[u8]>);
 
 /// A file, or a folder of files, of the repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRef {
-    /// SHA-256 of its content; of a folder, of its listing.
+    /// SHA-256 of its content; of a folder, of its [`Listing`] as JSON.
     pub digest: Digest,
     /// Bytes in all.
     pub size: u64,
 }
 
-impl std::fmt::Debug for Data {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// What is in a folder: paths below it, and where the store of files has them.
+pub type Listing = BTreeMap<String, ListedFile>;
+
+/// A file of a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedFile {
+    /// SHA-256 of its content.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether it may be executed.
+    pub executable: bool,
+}
+
+impl Unit {
+    /// SHA-256 of the unit as today's code reads it. Equal digests mean that nothing differs.
+    pub fn digest(&self) -> Digest {
+        // Maps are sorted and fields in the order of the structs, so equal units have equal texts.
+        Digest::of(&serde_json::to_vec(self).expect("a unit has only keys and values that JSON has"))
+    }
+
+    /// Which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self.spec {
+            UnitSpec::Container(_) => Kind::Container,
+            UnitSpec::VirtualMachine(_) => Kind::VirtualMachine,
+            UnitSpec::Volume(_) => Kind::Volume,
+        }
+    }
+
+    /// What must be there before it.
+    pub fn depends_on(&self) -> &[Dependency] {
+        match &self.spec {
+            UnitSpec::Container(spec) => &spec.depends_on,
+            UnitSpec::VirtualMachine(spec) => &spec.depends_on,
+            UnitSpec::Volume(_) => &[],
+        }
+    }
+
+    /// What the host publishes.
+    pub fn ports(&self) -> &[Port] {
+        match &self.spec {
+            UnitSpec::Container(spec) => &spec.ports,
+            UnitSpec::VirtualMachine(spec) => &spec.ports,
+            UnitSpec::Volume(_) => &[],
+        }
+    }
+
+    /// When it can serve.
+    pub fn readiness(&self) -> Option<&Probe> {
+        match &self.spec {
+            UnitSpec::Container(spec) => spec.readiness.as_ref(),
+            UnitSpec::VirtualMachine(spec) => spec.readiness.as_ref(),
+            UnitSpec::Volume(_) => None,
+        }
+    }
+
+    /// When it must be killed.
+    pub fn liveness(&self) -> Option<&Probe> {
+        match &self.spec {
+            UnitSpec::Container(spec) => spec.liveness.as_ref(),
+            UnitSpec::VirtualMachine(spec) => spec.liveness.as_ref(),
+            UnitSpec::Volume(_) => None,
+        }
+    }
+
+    /// What happens when it exits.
+    pub fn restart_policy(&self) -> RestartPolicy {
+        match &self.spec {
+            UnitSpec::Container(spec) => spec.restart_policy,
+            UnitSpec::VirtualMachine(spec) => spec.restart_policy,
+            UnitSpec::Volume(_) => RestartPolicy::Always,
+        }
+    }
+
+    /// The volumes that it uses, and whether it may write them.
+    pub fn volumes(&self) -> Vec<(&Name, bool)> {
+        match &self.spec {
+            UnitSpec::Container(spec) => {
+                spec.volumes.iter().filter_map(|mount| Some((mount.volume.as_ref()?, !mount.read_only))).collect()
+            }
+            UnitSpec::VirtualMachine(spec) => spec.disks.iter().map(|disk| (&disk.volume, !disk.read_only)).collect(),
+            UnitSpec::Volume(_) => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl From<Data> for String {
+    fn from(data: Data) -> Self {
+        STANDARD.encode(&data.0)
+    }
+}
+
+impl TryFrom<String> for Data {
+    type Error = base64::DecodeError;
+
+    fn try_from(text: String) -> Result<Self, base64::DecodeError> {
+        STANDARD.decode(text).map(|bytes| Self(bytes.into()))
     }
 }

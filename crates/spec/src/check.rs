@@ -1,0 +1,508 @@
+//! What a document may not say though it can be read, and what documents may not say together.
+
+use crate::{
+    diagnostic::{Diagnostic, Related, suggest},
+    document::{
+        Body, Document,
+        Part::{self, Index, Key},
+    },
+    id::{Kind, Name, UnitRef},
+    kind::{
+        BootFile, ContainerSpec, Dependency, Grants, Mount, Port, Probe, Protocol, SourceSpec, VirtualMachineSpec,
+        VolumeForm, VolumeSpec,
+    },
+    unit::UnitSpec,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Where nothing may be mounted: what is there belongs to the kernel.
+const KERNEL_PATHS: [&str; 3] = ["/proc", "/sys", "/dev"];
+/// What any capability is called (capabilities(7)).
+const CAPABILITIES: &[&str] = &[
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "PERFMON",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
+/// Checks all documents of a source, each alone and then together.
+///
+/// `is_whole` says that every document's name is known: only then can one be missing.
+pub(crate) fn documents(documents: &[Document<'_>], grants: &Grants, is_whole: bool, mistakes: &mut Vec<Diagnostic>) {
+    let mut together = Together { is_whole, volumes: BTreeMap::new(), units: BTreeMap::new(), mistakes };
+    together.names(documents);
+    for document in documents {
+        let Body::Unit(spec) = &document.body else { continue };
+        let mut one = One { document, grants, mistakes: together.mistakes };
+        match spec {
+            UnitSpec::Container(spec) => one.container(spec),
+            UnitSpec::VirtualMachine(spec) => one.virtual_machine(spec),
+            UnitSpec::Volume(spec) => one.volume(spec),
+        }
+    }
+    together.ports(documents);
+    together.writers(documents);
+    together.needs(documents);
+}
+
+/// Checks a source of the machine's owner.
+pub(crate) fn source(document: &Document<'_>, spec: &SourceSpec, mistakes: &mut Vec<Diagnostic>) {
+    let mut say = |path: &[Part<'_>], text: String| mistakes.push(document.mistake(document.place(path), text));
+    let url = &spec.git.url;
+    let is_local = url.starts_with('/') || url.starts_with("file:///");
+    if !is_local && !url.starts_with("https://") {
+        let text = format!("{url:?} can't be followed: write an absolute path, file:///PATH or https://HOST/PATH");
+        say(&[Key("spec"), Key("git"), Key("url")], text);
+    }
+    let is_inside = |path: &String| !path.split('/').any(|part| matches!(part, "" | "." | ".."));
+    if spec.git.path.as_ref().is_some_and(|path| !is_inside(path)) {
+        say(&[Key("spec"), Key("git"), Key("path")], "expected a folder of the repository, as hosts/edge-7".to_owned());
+    }
+    let files = [("tokenFile", &spec.credentials.token_file), ("caFile", &spec.credentials.ca_file)];
+    for (field, file) in files {
+        if file.as_ref().is_some_and(|file| !file.starts_with('/')) {
+            say(&[Key("spec"), Key("credentials"), Key(field)], "expected an absolute path".to_owned());
+        }
+    }
+    for (n, path) in spec.grants.host_paths.iter().enumerate() {
+        if !is_absolute(path) {
+            let text = format!("expected an absolute path without `.` and `..`, not {path:?}");
+            say(&[Key("spec"), Key("grants"), Key("hostPaths"), Index(n)], text);
+        }
+    }
+}
+
+/// Checks of one document.
+struct One<'d, 'f> {
+    document: &'d Document<'f>,
+    grants: &'d Grants,
+    mistakes: &'d mut Vec<Diagnostic>,
+}
+
+impl One<'_, '_> {
+    fn say(&mut self, path: &[Part<'_>], text: impl Into<String>) {
+        let mistake = self.document.mistake(self.document.place(&[&[Key("spec")], path].concat()), text);
+        self.mistakes.push(mistake);
+    }
+
+    fn container(&mut self, spec: &ContainerSpec) {
+        self.image(&spec.image);
+        for name in spec.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
+            self.say(&[Key("env"), Key(name)], format!("{name:?} is no name of a variable"));
+        }
+        if spec.command.as_ref().is_some_and(Vec::is_empty) {
+            self.say(&[Key("command")], "the command is empty: name a program, or leave the field out");
+        }
+        if spec.working_dir.as_ref().is_some_and(|path| !is_absolute(path)) {
+            self.say(&[Key("workingDir")], "expected an absolute path without `.` and `..`");
+        }
+        let mut places = BTreeSet::new();
+        for (n, mount) in spec.volumes.iter().enumerate() {
+            self.mount(n, mount);
+            if !places.insert(mount.mount_path.trim_end_matches('/')) {
+                let text = format!("{:?} has two mounts; keep one", mount.mount_path);
+                self.say(&[Key("volumes"), Index(n), Key("mountPath")], text);
+            }
+        }
+        for (field, list) in [
+            ("capabilitiesAdd", &spec.security.capabilities_add),
+            ("capabilitiesDrop", &spec.security.capabilities_drop),
+        ] {
+            for (n, name) in list.iter().enumerate() {
+                let is_all = name == "ALL" && field == "capabilitiesDrop";
+                if !CAPABILITIES.contains(&name.as_str()) && !is_all {
+                    let hint = suggest(name.trim_start_matches("CAP_"), CAPABILITIES.iter().copied());
+                    self.say(&[Key("security"), Key(field), Index(n)], format!("unknown capability {name:?}{hint}"));
+                }
+            }
+        }
+        if !spec.security.capabilities_add.is_empty() && !self.grants.privileged {
+            self.not_granted(&[Key("security"), Key("capabilitiesAdd")], "adding capabilities", "privileged: true");
+        }
+        if spec.host_network {
+            if !self.grants.host_network {
+                self.not_granted(&[Key("hostNetwork")], "the host's network", "hostNetwork: true");
+            }
+            if !spec.ports.is_empty() {
+                self.say(
+                    &[Key("ports")],
+                    "a container in the host's network has the host's ports already: leave this out",
+                );
+            }
+        }
+        self.ports(&spec.ports);
+        self.probes(spec.readiness.as_ref(), spec.liveness.as_ref(), true);
+    }
+
+    fn virtual_machine(&mut self, spec: &VirtualMachineSpec) {
+        if spec.resources.cpu.is_some_and(|cpu| cpu.millis % 1000 != 0 || cpu.millis > 64_000) {
+            self.say(&[Key("resources"), Key("cpu")], "a virtual machine has whole vCPUs: 1 to 64");
+        }
+        if spec.resources.memory.is_some_and(|memory| memory.0 < 16 << 20) {
+            self.say(&[Key("resources"), Key("memory")], "a virtual machine needs at least 16Mi");
+        }
+        if spec.resources.pids.is_some() {
+            self.say(&[Key("resources"), Key("pids")], "`pids` is for containers: a guest counts its own");
+        }
+        let files = spec.boot.initrd.iter().map(|file| ("initrd", file)).chain([("kernel", &spec.boot.kernel)]);
+        for (field, BootFile { file, host_path }) in files {
+            match (file, host_path) {
+                (Some(_), None) => {}
+                (None, Some(path)) => self.host_path(&[Key("boot"), Key(field), Key("hostPath")], path),
+                _ => self.say(&[Key("boot"), Key(field)], "exactly one of `file`, `hostPath` must be here"),
+            }
+        }
+        if !spec.boot.cmdline.is_ascii() || spec.boot.cmdline.len() > 2000 || spec.boot.cmdline.contains(['\n', '\0']) {
+            self.say(
+                &[Key("boot"), Key("cmdline")],
+                "a kernel's command line is one line of ASCII, 2000 bytes at most",
+            );
+        }
+        self.ports(&spec.ports);
+        self.probes(spec.readiness.as_ref(), spec.liveness.as_ref(), false);
+    }
+
+    fn volume(&mut self, spec: &VolumeSpec) {
+        match (spec.form, spec.size) {
+            (VolumeForm::Disk, None) => self.say(&[], "a disk needs a `size`, as 10Gi"),
+            (VolumeForm::Disk, Some(size)) if size.0 == 0 || size.0 % 512 != 0 => {
+                self.say(&[Key("size")], "a disk's size is a multiple of 512 bytes, as 10Gi");
+            }
+            (VolumeForm::Directory, Some(_)) => self.say(&[Key("size")], "a directory has no size: only a disk has"),
+            _ => {}
+        }
+    }
+
+    fn image(&mut self, image: &str) {
+        let path = image.strip_prefix("oci:").or_else(|| image.strip_prefix("docker-archive:"));
+        match path {
+            Some(path) if path.starts_with('/') => self.host_path(&[Key("image")], path),
+            Some(_) => {}
+            None => match crate::reference::Reference::parse(image) {
+                Err(error) => self.say(&[Key("image")], error.to_string()),
+                Ok(reference) => {
+                    let granted = &self.grants.registries;
+                    if !granted.is_empty() && !granted.contains(&reference.registry) {
+                        let text = format!("images of `{}`", reference.registry);
+                        self.not_granted(&[Key("image")], &text, &format!("registries: [{}]", reference.registry));
+                    }
+                }
+            },
+        }
+    }
+
+    fn mount(&mut self, n: usize, mount: &Mount) {
+        let at = [Key("volumes"), Index(n)];
+        if mount.source().is_none() {
+            self.say(&at, "exactly one of `volume`, `configMap`, `secret`, `tmpfs`, `hostPath` must be here");
+        }
+        if let Some(path) = &mount.host_path {
+            self.host_path(&[at[0], at[1], Key("hostPath")], path);
+        }
+        let path = mount.mount_path.trim_end_matches('/');
+        let is_below = |kernel: &&&str| path == **kernel || path.starts_with(&format!("{kernel}/"));
+        let target = [at[0], at[1], Key("mountPath")];
+        if !is_absolute(&mount.mount_path) || path.is_empty() {
+            self.say(&target, "expected an absolute path below `/`, without `.` and `..`");
+        } else if let Some(kernel) = KERNEL_PATHS.iter().find(is_below) {
+            self.say(&target, format!("nothing can be mounted on `{kernel}`: it is the kernel's"));
+        }
+    }
+
+    fn host_path(&mut self, at: &[Part<'_>], path: &str) {
+        if !is_absolute(path) {
+            return self.say(at, "expected an absolute path without `.` and `..`");
+        }
+        let is_granted = self.grants.host_paths.iter().any(|granted| {
+            let granted = granted.trim_end_matches('/');
+            path == granted || path.strip_prefix(granted).is_some_and(|rest| rest.starts_with('/'))
+        });
+        if !is_granted {
+            self.not_granted(at, &format!("the host's {path:?}"), &format!("hostPaths: [{path}]"));
+        }
+    }
+
+    fn not_granted(&mut self, at: &[Part<'_>], what: &str, grant: &str) {
+        let text = format!("{what} is not granted: the machine's owner would say `grants: {{{grant}}}` in the Source");
+        self.say(at, text);
+    }
+
+    fn ports(&mut self, ports: &[Port]) {
+        let mut seen = BTreeSet::new();
+        for (n, port) in ports.iter().enumerate() {
+            if !seen.insert((port.port, port.protocol, port.host_port)) {
+                self.say(&[Key("ports"), Index(n)], format!("port {} is here twice; keep one", port.port));
+            }
+        }
+    }
+
+    fn probes(&mut self, readiness: Option<&Probe>, liveness: Option<&Probe>, has_exec: bool) {
+        let probes = [("readiness", readiness), ("liveness", liveness)];
+        for (field, probe) in probes.into_iter().filter_map(|(field, probe)| Some((field, probe?))) {
+            let actions = [probe.exec.is_some(), probe.http.is_some(), probe.tcp.is_some()];
+            if actions.into_iter().filter(|is_there| *is_there).count() != 1 {
+                self.say(&[Key(field)], "exactly one of `exec`, `http`, `tcp` must be here");
+            }
+            if probe.exec.is_some() && !has_exec {
+                self.say(
+                    &[Key(field), Key("exec")],
+                    "nothing can be executed in a virtual machine: use `http` or `tcp`",
+                );
+            }
+            if probe.exec.as_ref().is_some_and(|exec| exec.command.is_empty()) {
+                self.say(&[Key(field), Key("exec"), Key("command")], "the command is empty: name a program");
+            }
+            if probe
+                .http
+                .as_ref()
+                .is_some_and(|http| !http.path.starts_with('/') || http.path.contains([' ', '\r', '\n']))
+            {
+                self.say(
+                    &[Key(field), Key("http"), Key("path")],
+                    "expected a path that begins with `/`, without spaces",
+                );
+            }
+            if probe.failure_threshold == 0 {
+                self.say(&[Key(field), Key("failureThreshold")], "expected at least 1");
+            }
+            for (span, name) in [(probe.interval, "interval"), (probe.timeout, "timeout")] {
+                if span.0.is_zero() {
+                    self.say(&[Key(field), Key(name)], "expected more than no time, as 1s");
+                }
+            }
+        }
+    }
+}
+
+/// Checks of documents against each other.
+struct Together<'d, 'f> {
+    is_whole: bool,
+    volumes: BTreeMap<&'d Name, &'d VolumeSpec>,
+    units: BTreeMap<UnitRef, &'d Document<'f>>,
+    mistakes: &'d mut Vec<Diagnostic>,
+}
+
+impl<'d, 'f> Together<'d, 'f> {
+    fn names(&mut self, documents: &'d [Document<'f>]) {
+        let mut first: BTreeMap<(&str, &Name), &Document<'_>> = BTreeMap::new();
+        for document in documents {
+            let name = &document.metadata.name;
+            let kind = document.body.kind();
+            if let Some(first) = first.get(&(kind, name)) {
+                let text = format!("there are two documents {kind}/{name}; rename or remove one");
+                let mistake = document.mistake(document.name_place, text);
+                self.mistakes.push(also(mistake, first, &[Key("metadata"), Key("name")], "the other one is here"));
+                continue;
+            }
+            first.insert((kind, name), document);
+            if let Body::Unit(UnitSpec::Volume(volume)) = &document.body {
+                self.volumes.insert(name, volume);
+            }
+            if let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) {
+                self.units.insert(UnitRef { kind, name: name.clone() }, document);
+            }
+        }
+    }
+
+    fn ports(&mut self, documents: &'d [Document<'f>]) {
+        let mut taken: BTreeMap<(Protocol, u16), (&Document<'_>, usize)> = BTreeMap::new();
+        for document in documents {
+            for (n, port) in unit_ports(document).iter().enumerate() {
+                let Some(host_port) = port.host_port else { continue };
+                let at = [Key("spec"), Key("ports"), Index(n), Key("hostPort")];
+                let Some((other, m)) = taken.insert((port.protocol, host_port), (document, n)) else { continue };
+                let text = format!("host port {host_port} is published twice; give one of them another");
+                let mistake = document.mistake(document.place(&at), text);
+                let there = [Key("spec"), Key("ports"), Index(m), Key("hostPort")];
+                let who = format!("{}/{} publishes it here", other.body.kind(), other.metadata.name);
+                self.mistakes.push(also(mistake, other, &there, &who));
+            }
+        }
+    }
+
+    /// Each volume is there, of the form that its user needs, and written by one unit at most.
+    fn writers(&mut self, documents: &'d [Document<'f>]) {
+        let mut writers: BTreeMap<&Name, (&Document<'_>, Vec<Part<'_>>)> = BTreeMap::new();
+        for document in documents {
+            for (name, writes, form, at) in uses(document) {
+                match self.volumes.get(name) {
+                    None if self.is_missing(Kind::Volume, name) => {
+                        let hint = suggest(name.as_str(), self.volumes.keys().map(|name| name.as_str()));
+                        let text = format!("there is no Volume `{name}`{hint}");
+                        self.mistakes.push(document.mistake(document.place(&at), text));
+                    }
+                    Some(volume) if volume.form != form => {
+                        let text = match form {
+                            VolumeForm::Directory => {
+                                format!("Volume `{name}` is a disk: only a virtual machine can use it")
+                            }
+                            VolumeForm::Disk => {
+                                format!("Volume `{name}` is a directory: give it `form: Disk` and a size")
+                            }
+                        };
+                        self.mistakes.push(document.mistake(document.place(&at), text));
+                    }
+                    _ => {}
+                }
+                if !writes {
+                    continue;
+                }
+                match writers.get(name) {
+                    Some((first, there))
+                        if first.metadata.name != document.metadata.name
+                            || first.body.kind() != document.body.kind() =>
+                    {
+                        let text = format!("Volume `{name}` has two writers; say `readOnly: true` in one");
+                        let mistake = document.mistake(document.place(&at), text);
+                        self.mistakes.push(also(mistake, first, there, "it is written here"));
+                    }
+                    Some(_) => {}
+                    None => {
+                        writers.insert(name, (document, at));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether it is known that there is no such document: one that has mistakes is there all the same.
+    fn is_missing(&self, kind: Kind, name: &Name) -> bool {
+        self.is_whole && !self.units.contains_key(&UnitRef { kind, name: name.clone() })
+    }
+
+    /// Each dependency is there, can be waited for, and no unit waits for itself.
+    fn needs(&mut self, documents: &'d [Document<'f>]) {
+        for document in documents {
+            for (n, dependency) in depends_on(document).iter().enumerate() {
+                let at = [Key("spec"), Key("dependsOn"), Index(n), Key("unit")];
+                if self.is_missing(dependency.unit.kind, &dependency.unit.name) {
+                    let known: Vec<String> = self.units.keys().map(ToString::to_string).collect();
+                    let hint = suggest(&dependency.unit.to_string(), known.iter().map(String::as_str));
+                    let text = format!("there is no {}{hint}", dependency.unit);
+                    self.mistakes.push(document.mistake(document.place(&at), text));
+                }
+            }
+        }
+        for cycle in cycles(&self.units) {
+            let document = self.units[&cycle[0]];
+            let around: Vec<String> = cycle.iter().chain([&cycle[0]]).map(ToString::to_string).collect();
+            let text = format!("each waits for the next, so none ever starts: {}", around.join(" → "));
+            self.mistakes.push(document.mistake(document.place(&[Key("spec"), Key("dependsOn")]), text));
+        }
+    }
+}
+
+/// Cycles of dependencies, each once and from its first unit: what is found by walking down from every unit.
+fn cycles(units: &BTreeMap<UnitRef, &Document<'_>>) -> Vec<Vec<UnitRef>> {
+    let mut done: BTreeSet<UnitRef> = BTreeSet::new();
+    let mut cycles = Vec::new();
+    for start in units.keys() {
+        // The way down, and which dependency of each is next.
+        let mut way: Vec<(&UnitRef, usize)> = if done.contains(start) { Vec::new() } else { vec![(start, 0)] };
+        while let Some((unit, next)) = way.pop() {
+            let Some(dependency) = units.get(unit).and_then(|document| depends_on(document).get(next)) else {
+                done.insert(unit.clone());
+                continue;
+            };
+            way.push((unit, next + 1));
+            if let Some(n) = way.iter().position(|(above, _)| **above == dependency.unit) {
+                let mut cycle: Vec<UnitRef> = way[n..].iter().map(|(unit, _)| (*unit).clone()).collect();
+                let first = cycle.iter().enumerate().min_by_key(|(_, unit)| *unit).map_or(0, |(n, _)| n);
+                cycle.rotate_left(first);
+                cycles.push(cycle);
+            } else if !done.contains(&dependency.unit) {
+                way.push((&dependency.unit, 0));
+            }
+        }
+    }
+    cycles.sort();
+    cycles.dedup();
+    cycles
+}
+
+fn unit_ports<'d>(document: &'d Document<'_>) -> &'d [Port] {
+    match &document.body {
+        Body::Unit(UnitSpec::Container(spec)) => &spec.ports,
+        Body::Unit(UnitSpec::VirtualMachine(spec)) => &spec.ports,
+        _ => &[],
+    }
+}
+
+fn depends_on<'d>(document: &'d Document<'_>) -> &'d [Dependency] {
+    match &document.body {
+        Body::Unit(UnitSpec::Container(spec)) => &spec.depends_on,
+        Body::Unit(UnitSpec::VirtualMachine(spec)) => &spec.depends_on,
+        _ => &[],
+    }
+}
+
+type Use<'d> = (&'d Name, bool, VolumeForm, Vec<Part<'static>>);
+
+/// The volumes that a document names: whether it writes them, as what, and where it says so.
+fn uses<'d>(document: &'d Document<'_>) -> Vec<Use<'d>> {
+    let at = |list: &'static str, n| vec![Key("spec"), Key(list), Index(n), Key("volume")];
+    match &document.body {
+        Body::Unit(UnitSpec::Container(spec)) => {
+            let mounts = spec.volumes.iter().enumerate();
+            let volume = |(n, mount): (usize, &'d Mount)| {
+                Some((mount.volume.as_ref()?, !mount.read_only, VolumeForm::Directory, at("volumes", n)))
+            };
+            mounts.filter_map(volume).collect()
+        }
+        Body::Unit(UnitSpec::VirtualMachine(spec)) => {
+            let disks = spec.disks.iter().enumerate();
+            disks.map(|(n, disk)| (&disk.volume, !disk.read_only, VolumeForm::Disk, at("disks", n))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn also(mut mistake: Diagnostic, other: &Document<'_>, at: &[Part<'_>], message: &str) -> Diagnostic {
+    let file = Arc::clone(&other.file.name);
+    mistake.related.push(Related { file, place: other.place(at), message: message.to_owned() });
+    mistake
+}
+
+fn is_absolute(path: &str) -> bool {
+    path.starts_with('/') && !path.contains('\0') && !path.split('/').any(|part| matches!(part, "." | ".."))
+}

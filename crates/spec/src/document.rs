@@ -1,0 +1,187 @@
+//! Documents: what a file says, one at a time, before anybody asks what it refers to.
+
+use crate::{
+    decode::{Decode, Decoder, Object, describe},
+    diagnostic::{Diagnostic, Place, suggest},
+    id::Kind,
+    kind::{Metadata, SourceSpec, VolumeSpec},
+    unit::{Data, UnitSpec},
+    yaml::{File, Node, Value},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The version of our own kinds.
+pub(crate) const API_VERSION: &str = "abide.dev/v1alpha1";
+
+/// A document that can be read; what it refers to is not checked.
+#[derive(Debug)]
+pub(crate) struct Document<'f> {
+    pub(crate) file: &'f File,
+    pub(crate) node: &'f Node,
+    pub(crate) name_place: Place,
+    pub(crate) metadata: Metadata,
+    pub(crate) body: Body,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    Unit(UnitSpec),
+    ConfigMap(BTreeMap<String, Data>),
+    Secret(BTreeMap<String, Data>),
+    Source(Box<SourceSpec>),
+    /// It has mistakes; but a document of this kind and name is there, and may be referred to.
+    Broken(&'static str),
+}
+
+/// What can be written as `apiVersion` and `kind`.
+const KINDS: [(&str, &str); 6] = [
+    (API_VERSION, "Container"),
+    (API_VERSION, "VirtualMachine"),
+    (API_VERSION, "Volume"),
+    (API_VERSION, "Source"),
+    ("v1", "ConfigMap"),
+    ("v1", "Secret"),
+];
+
+impl Body {
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unit(UnitSpec::Container(_)) => Kind::Container.as_str(),
+            Self::Unit(UnitSpec::VirtualMachine(_)) => Kind::VirtualMachine.as_str(),
+            Self::Unit(UnitSpec::Volume(_)) => Kind::Volume.as_str(),
+            Self::ConfigMap(_) => "ConfigMap",
+            Self::Secret(_) => "Secret",
+            Self::Source(_) => "Source",
+            Self::Broken(kind) => kind,
+        }
+    }
+}
+
+impl<'f> Document<'f> {
+    /// Reads a document and reports its mistakes; `None` says that not even its kind and name could be read.
+    pub(crate) fn read(file: &'f File, node: &'f Node, mistakes: &mut Vec<Diagnostic>) -> Option<Self> {
+        let mut to = Decoder { file, mistakes, is_secret: false };
+        let kind = kind(node, &mut to)?;
+        to.is_secret = kind == "Secret";
+        let fields: &[&str] = match kind {
+            "ConfigMap" => &["apiVersion", "kind", "metadata", "data", "binaryData", "immutable"],
+            "Secret" => &["apiVersion", "kind", "metadata", "data", "stringData", "type", "immutable"],
+            _ => &["apiVersion", "kind", "metadata", "spec"],
+        };
+        let object = to.object(node, fields)?;
+        let metadata = metadata(&object, node, &mut to);
+        let body = match kind {
+            "Container" => object.required("spec", &mut to).map(Arc::new).map(UnitSpec::Container).map(Body::Unit),
+            "VirtualMachine" => {
+                object.required("spec", &mut to).map(Arc::new).map(UnitSpec::VirtualMachine).map(Body::Unit)
+            }
+            "Volume" => {
+                let spec = object.optional("spec", VolumeSpec::default, &mut to);
+                spec.map(Arc::new).map(UnitSpec::Volume).map(Body::Unit)
+            }
+            "Source" => object.required("spec", &mut to).map(Box::new).map(Body::Source),
+            "ConfigMap" => data(&object, "data", "binaryData", &mut to).map(Body::ConfigMap),
+            _ => data(&object, "stringData", "data", &mut to).map(Body::Secret),
+        };
+        let metadata = metadata?;
+        let name_place = node.get("metadata").and_then(|node| node.get("name")).map_or(node.place, |name| name.place);
+        Some(Self { file, node, name_place, metadata, body: body.unwrap_or(Body::Broken(kind)) })
+    }
+
+    pub(crate) fn mistake(&self, place: Place, message: impl Into<String>) -> Diagnostic {
+        let mut mistake = self.file.diagnostic(place, message);
+        if matches!(self.body, Body::Secret(_)) && place != self.name_place {
+            mistake.text.clear();
+        }
+        mistake
+    }
+
+    /// The place of what is written at this path below the document, or of the nearest thing above it.
+    pub(crate) fn place(&self, path: &[Part<'_>]) -> Place {
+        let mut node = self.node;
+        for part in path {
+            let next = match (part, &node.value) {
+                (Part::Key(key), _) => node.get(key),
+                (Part::Index(n), Value::List(list)) => list.get(*n),
+                (Part::Index(_), _) => None,
+            };
+            let Some(next) = next else { break };
+            node = next;
+        }
+        node.place
+    }
+}
+
+/// A step down a document.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+fn kind(node: &Node, to: &mut Decoder<'_>) -> Option<&'static str> {
+    if !matches!(node.value, Value::Map(_)) {
+        to.mistake(node.place, format!("expected a document with `apiVersion` and `kind`, not {}", describe(node)));
+        return None;
+    }
+    let mut word = |key: &str| {
+        let word = node.get(key).and_then(|node| Some((node.scalar()?, node.place)));
+        if word.is_none() {
+            to.mistake(node.place, format!("`{key}` is missing"));
+        }
+        word
+    };
+    let (version, kind) = (word("apiVersion"), word("kind"));
+    let ((version, version_place), (kind, kind_place)) = (version?, kind?);
+    let Some((right, known)) = KINDS.into_iter().find(|(_, known)| *known == kind) else {
+        let hint = suggest(kind, KINDS.map(|(_, kind)| kind));
+        to.mistake(kind_place, format!("unknown kind `{kind}`{hint}"));
+        return None;
+    };
+    if version != right {
+        to.mistake(version_place, format!("unknown apiVersion `{version}`: a {kind} is of `{right}`"));
+        return None;
+    }
+    Some(known)
+}
+
+fn metadata(object: &Object<'_>, node: &Node, to: &mut Decoder<'_>) -> Option<Metadata> {
+    if let Some(namespace) = node.get("metadata").and_then(|node| node.get("namespace")) {
+        to.mistake(namespace.place, "`namespace` is for Kubernetes: here a unit's scope is its source; leave it out");
+        return None;
+    }
+    object.required("metadata", to)
+}
+
+/// The values of a ConfigMap or Secret: some as they are, some in base64.
+fn data(object: &Object<'_>, plain: &str, encoded: &str, to: &mut Decoder<'_>) -> Option<BTreeMap<String, Data>> {
+    let texts = object.optional(plain, BTreeMap::<String, Text>::new, to);
+    let bytes = object.optional(encoded, BTreeMap::<String, Encoded>::new, to);
+    let mut data: BTreeMap<String, Data> = bytes?.into_iter().map(|(key, Encoded(data))| (key, data)).collect();
+    // In Kubernetes `stringData` wins over `data`.
+    data.extend(texts?.into_iter().map(|(key, Text(text))| (key, Data(text.into_bytes().into()))));
+    Some(data)
+}
+
+struct Text(String);
+
+impl Decode for Text {
+    fn decode(node: &Node, to: &mut Decoder<'_>) -> Option<Self> {
+        String::decode(node, to).map(Self)
+    }
+}
+
+struct Encoded(Data);
+
+impl Decode for Encoded {
+    fn decode(node: &Node, to: &mut Decoder<'_>) -> Option<Self> {
+        let text = String::decode(node, to)?;
+        let packed: String = text.split_whitespace().collect();
+        let data = STANDARD.decode(packed).ok();
+        if data.is_none() {
+            to.mistake(node.place, "this is not base64; write plain text under `stringData` (of a ConfigMap: `data`)");
+        }
+        data.map(|bytes| Self(Data(bytes.into())))
+    }
+}

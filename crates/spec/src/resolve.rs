@@ -1,0 +1,255 @@
+//! What documents refer to: ConfigMaps, Secrets and files become part of the unit that names them.
+
+use crate::{
+    diagnostic::{Diagnostic, Place, suggest},
+    document::{
+        Body, Document,
+        Part::{self, Index, Key},
+    },
+    id::{Digest, Name, UnitId},
+    kind::{BootFile, ContainerSpec, EnvValue, VirtualMachineSpec},
+    parse::Context,
+    tree::{Tree, TreeFile},
+    unit::{Data, FileRef, ListedFile, Listing, Unit, UnitSpec},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Bytes of a file that a document names.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of a folder that a document names: an image.
+const FOLDER_BYTES_MAX: u64 = 1 << 30;
+
+type Keys = BTreeMap<String, Data>;
+
+/// Knows what there is to refer to.
+pub(crate) struct Resolver<'a> {
+    tree: &'a dyn Tree,
+    paths: BTreeMap<&'a str, &'a TreeFile>,
+    config_maps: BTreeMap<&'a Name, &'a Keys>,
+    secrets: BTreeMap<&'a Name, &'a Keys>,
+    /// Documents that are there, but not what is in them.
+    broken: BTreeSet<(&'static str, &'a Name)>,
+    files: BTreeMap<Digest, Arc<[u8]>>,
+    /// What paths were resolved to: many units boot one kernel.
+    known: BTreeMap<String, FileRef>,
+}
+
+/// A unit that is being put together.
+struct Draft<'d, 'f> {
+    document: &'d Document<'f>,
+    /// Whether every document's name is known: only then can one be missing.
+    is_whole: bool,
+    mistakes: &'d mut Vec<Diagnostic>,
+    config_maps: BTreeMap<Name, Keys>,
+    secrets: BTreeMap<Name, Keys>,
+    files: BTreeMap<String, FileRef>,
+}
+
+#[derive(Clone, Copy)]
+enum Sort {
+    ConfigMap,
+    Secret,
+}
+
+impl<'a> Resolver<'a> {
+    pub(crate) fn new(tree: &'a dyn Tree, files: &'a [TreeFile], documents: &'a [Document<'_>]) -> Self {
+        let (mut config_maps, mut secrets, mut broken) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        for document in documents {
+            match &document.body {
+                Body::ConfigMap(data) => config_maps.insert(&document.metadata.name, data),
+                Body::Secret(data) => secrets.insert(&document.metadata.name, data),
+                Body::Unit(_) | Body::Source(_) | Body::Broken(_) => None,
+            };
+            if let Body::Broken(kind) = document.body {
+                broken.insert((kind, &document.metadata.name));
+            }
+        }
+        let paths = files.iter().map(|file| (file.path.as_str(), file)).collect();
+        Self { tree, paths, config_maps, secrets, broken, files: BTreeMap::new(), known: BTreeMap::new() }
+    }
+
+    pub(crate) fn into_files(self) -> BTreeMap<Digest, Arc<[u8]>> {
+        self.files
+    }
+
+    /// The unit of a document, if it is one.
+    pub(crate) fn unit(
+        &mut self,
+        document: &Document<'_>,
+        context: Context<'_>,
+        is_whole: bool,
+        mistakes: &mut Vec<Diagnostic>,
+    ) -> Option<Unit> {
+        let Body::Unit(spec) = &document.body else { return None };
+        let (config_maps, secrets, files) = Default::default();
+        let mut draft = Draft { document, is_whole, mistakes, config_maps, secrets, files };
+        match spec {
+            UnitSpec::Container(spec) => self.container(spec, &mut draft),
+            UnitSpec::VirtualMachine(spec) => self.virtual_machine(spec, &mut draft),
+            UnitSpec::Volume(_) => {}
+        }
+        let Draft { config_maps, secrets, files, .. } = draft;
+        let id = UnitId {
+            scope: context.scope.clone(),
+            kind: match spec {
+                UnitSpec::Container(_) => crate::Kind::Container,
+                UnitSpec::VirtualMachine(_) => crate::Kind::VirtualMachine,
+                UnitSpec::Volume(_) => crate::Kind::Volume,
+            },
+            name: document.metadata.name.clone(),
+            index: 0,
+        };
+        let is_container = matches!(spec, UnitSpec::Container(_));
+        Some(Unit {
+            id,
+            labels: document.metadata.labels.clone(),
+            annotations: document.metadata.annotations.clone(),
+            spec: spec.clone(),
+            config_maps,
+            secrets,
+            files,
+            insecure_registries: if is_container { context.grants.insecure_registries.clone() } else { Vec::new() },
+        })
+    }
+
+    fn container(&mut self, spec: &ContainerSpec, draft: &mut Draft<'_, '_>) {
+        for (name, value) in &spec.env {
+            match value {
+                EnvValue::Value { .. } => {}
+                EnvValue::ConfigMap { config_map, key } => {
+                    self.key(Sort::ConfigMap, config_map, Some(key), &[Key("spec"), Key("env"), Key(name)], draft);
+                }
+                EnvValue::Secret { secret, key } => {
+                    self.key(Sort::Secret, secret, Some(key), &[Key("spec"), Key("env"), Key(name)], draft);
+                }
+            }
+        }
+        for (n, mount) in spec.volumes.iter().enumerate() {
+            let at = [Key("spec"), Key("volumes"), Index(n)];
+            if let Some(name) = &mount.config_map {
+                self.key(Sort::ConfigMap, name, None, &at, draft);
+            }
+            if let Some(name) = &mount.secret {
+                self.key(Sort::Secret, name, None, &at, draft);
+            }
+        }
+        let path = spec.image.strip_prefix("oci:").or_else(|| spec.image.strip_prefix("docker-archive:"));
+        if let Some(path) = path.filter(|path| !path.starts_with('/')) {
+            self.file(path, draft.document.place(&[Key("spec"), Key("image")]), draft);
+        }
+    }
+
+    fn virtual_machine(&mut self, spec: &VirtualMachineSpec, draft: &mut Draft<'_, '_>) {
+        let initrd = spec.boot.initrd.as_ref().map(|file| ("initrd", file));
+        for (field, BootFile { file, .. }) in initrd.into_iter().chain([("kernel", &spec.boot.kernel)]) {
+            if let Some(path) = file {
+                let place = draft.document.place(&[Key("spec"), Key("boot"), Key(field), Key("file")]);
+                self.file(path, place, draft);
+            }
+        }
+    }
+
+    /// Takes one key of a ConfigMap or Secret, or all, into the unit.
+    fn key(&self, sort: Sort, name: &Name, key: Option<&str>, at: &[Part<'_>], draft: &mut Draft<'_, '_>) {
+        let (all, word, field) = match sort {
+            Sort::ConfigMap => (&self.config_maps, "ConfigMap", "configMap"),
+            Sort::Secret => (&self.secrets, "Secret", "secret"),
+        };
+        let place = |last| draft.document.place(&[at, &[Key(last)]].concat());
+        let Some(data) = all.get(name) else {
+            if draft.is_whole && !self.broken.contains(&(word, name)) {
+                let hint = suggest(name.as_str(), all.keys().map(|name| name.as_str()));
+                let mistake = draft.document.mistake(place(field), format!("there is no {word} `{name}`{hint}"));
+                draft.mistakes.push(mistake);
+            }
+            return;
+        };
+        let taken: Keys = match key {
+            None => (*data).clone(),
+            Some(key) => match data.get(key) {
+                Some(value) => [(key.to_owned(), value.clone())].into(),
+                None => {
+                    let hint = suggest(key, data.keys().map(String::as_str));
+                    let text = format!("{word} `{name}` has no key `{key}`{hint}");
+                    let mistake = draft.document.mistake(place("key"), text);
+                    draft.mistakes.push(mistake);
+                    return;
+                }
+            },
+        };
+        let into = match sort {
+            Sort::ConfigMap => &mut draft.config_maps,
+            Sort::Secret => &mut draft.secrets,
+        };
+        into.entry(name.clone()).or_default().extend(taken);
+    }
+
+    /// Takes a file, or all files of a folder, into the unit.
+    fn file(&mut self, path: &str, place: Place, draft: &mut Draft<'_, '_>) {
+        match self.resolve(path) {
+            Ok(file) => {
+                draft.files.insert(path.to_owned(), file);
+            }
+            Err(why) => draft.mistakes.push(draft.document.mistake(place, why)),
+        }
+    }
+
+    fn resolve(&mut self, path: &str) -> Result<FileRef, String> {
+        if let Some(file) = self.known.get(path) {
+            return Ok(file.clone());
+        }
+        let clean = path.trim_end_matches('/');
+        let is_inside = !clean.split('/').any(|part| matches!(part, "" | "." | ".."));
+        if !is_inside {
+            return Err(format!("{path:?} is no path of the repository: write it without `/` before it, `.` and `..`"));
+        }
+        let folder = format!("{clean}/");
+        let below = self.paths.range(folder.as_str()..).take_while(|(path, _)| path.starts_with(&folder));
+        let below: Vec<&TreeFile> = below.map(|(_, file)| *file).collect();
+        let file = match self.paths.get(clean) {
+            Some(file) => self.store(file).map(|(digest, size)| FileRef { digest, size })?,
+            None if below.is_empty() => {
+                let hint = suggest(clean, self.paths.keys().copied());
+                return Err(format!("there is no file {path:?} in the repository{hint}"));
+            }
+            None => self.folder(&folder, &below)?,
+        };
+        self.known.insert(path.to_owned(), file.clone());
+        Ok(file)
+    }
+
+    fn folder(&mut self, folder: &str, files: &[&TreeFile]) -> Result<FileRef, String> {
+        let size: u64 = files.iter().map(|file| file.size).sum();
+        if size > FOLDER_BYTES_MAX {
+            return Err(format!("the folder {folder:?} has {size} bytes: at most {FOLDER_BYTES_MAX}; use a registry"));
+        }
+        let mut listing = Listing::new();
+        for file in files {
+            let (digest, size) = self.store(file)?;
+            let path = file.path[folder.len()..].to_owned();
+            listing.insert(path, ListedFile { digest, size, executable: file.is_executable });
+        }
+        let text = serde_json::to_vec(&listing).map_err(|error| error.to_string())?;
+        let digest = Digest::of(&text);
+        self.files.insert(digest, text.into());
+        Ok(FileRef { digest, size })
+    }
+
+    fn store(&mut self, file: &TreeFile) -> Result<(Digest, u64), String> {
+        let TreeFile { path, size, odd, .. } = file;
+        if let Some(odd) = odd {
+            return Err(format!("{path:?} can't be used: {odd}"));
+        }
+        if *size > FILE_BYTES_MAX {
+            return Err(format!("{path:?} has {size} bytes: at most {FILE_BYTES_MAX} may be in a repository"));
+        }
+        let bytes = self.tree.read(path).map_err(|why| format!("{path:?} can't be read: {why}"))?;
+        let digest = Digest::of(&bytes);
+        let size = bytes.len() as u64;
+        self.files.insert(digest, bytes);
+        Ok((digest, size))
+    }
+}

@@ -1,0 +1,8 @@
+//! What a user writes, from outside.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on should stop")]
+
+mod change;
+mod parse;
+mod schema;
+mod support;

@@ -1,0 +1,113 @@
+//! What is written, and what comes of it: each file of `mistakes` beside its diagnostics, each example as it is.
+
+use crate::support::{expect, folder, scope, tree};
+use abide_spec::{Context, MemoryTree, Unit, kind::Grants, parse, parse_source};
+use proptest::prelude::*;
+use std::{fs, path::Path, sync::Arc};
+
+fn units(tree: &MemoryTree, grants: &Grants) -> Result<Vec<Arc<Unit>>, String> {
+    let scope = scope();
+    let parsed = parse(tree, Context { scope: &scope, grants });
+    let text = |mistakes: Vec<abide_spec::Diagnostic>| mistakes.iter().map(|mistake| format!("{mistake}\n")).collect();
+    parsed.map(|parsed| parsed.units).map_err(text)
+}
+
+#[test]
+fn mistakes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mistakes");
+    let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    assert!(names.len() > 8);
+    for path in names {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let tree = MemoryTree([(name, fs::read(&path).unwrap().into())].into());
+        let mistakes = units(&tree, &Grants::default()).expect_err("it has mistakes");
+        assert!(!mistakes.contains("very"), "a secret is shown:\n{mistakes}");
+        expect(&path.with_extension("txt"), &mistakes);
+    }
+}
+
+/// What the quickstart and the tests put beside the examples' documents.
+fn generated(tree: &mut MemoryTree) {
+    for path in ["images/hello/index.json", "images/hello/oci-layout", "images/guest"] {
+        tree.0.insert(path.to_owned(), path.as_bytes().into());
+    }
+}
+
+#[test]
+fn examples() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for entry in fs::read_dir(examples).unwrap() {
+        let path = entry.unwrap().path();
+        let mut tree = folder(&path);
+        generated(&mut tree);
+        let units = units(&tree, &Grants::default());
+        let units = units.unwrap_or_else(|mistakes| panic!("{}:\n{mistakes}", path.display()));
+        assert!(!units.is_empty(), "{}", path.display());
+        for unit in units {
+            let json = serde_json::to_string(&*unit).unwrap();
+            let again: Unit = serde_json::from_str(&json).unwrap();
+            assert_eq!(again, *unit, "a recorded unit reads the same");
+            assert_eq!(again.digest(), unit.digest());
+        }
+    }
+}
+
+#[test]
+fn a_file_of_any_size_is_refused_quickly() {
+    let huge = vec![b'#'; 100 << 20];
+    let tree = MemoryTree([("huge.yaml".to_owned(), huge.into())].into());
+    let mistakes = units(&tree, &Grants::default()).unwrap_err();
+    assert!(mistakes.contains("split it"), "{mistakes}");
+}
+
+#[test]
+fn files_that_are_no_documents_are_not_read() {
+    let tree = tree([
+        ("README.md", "{"),
+        (".hidden.yaml", "{"),
+        (".git/x.yaml", "{"),
+        ("a/.b/c.yml", "{"),
+        ("empty.yaml", "---\n# nothing\n"),
+    ]);
+    assert_eq!(units(&tree, &Grants::default()), Ok(Vec::new()));
+}
+
+#[test]
+fn where_a_unit_is_written_does_not_matter() {
+    let volume =
+        |name: &str| format!("---\napiVersion: abide.dev/v1alpha1\nkind: Volume\nmetadata: {{name: {name}}}\n");
+    let (one, two) = (volume("one"), volume("two"));
+    let both = format!("{two}{one}");
+    let apart = units(&tree([("a.yaml", one.as_str()), ("b/c.yml", two.as_str())]), &Grants::default());
+    let together = units(&tree([("x.yaml", both.as_str())]), &Grants::default());
+    assert_eq!(apart.unwrap(), together.unwrap());
+}
+
+#[test]
+fn a_source_is_read_from_its_own_file() {
+    let text = "apiVersion: abide.dev/v1alpha1\nkind: Source\nmetadata: {name: infra}\nspec:\n  git: {url: \"https://git.example.org/infra.git\", interval: 1m}\n  grants: {hostPaths: [/srv/data]}\n";
+    let (name, spec) = parse_source("source.yaml", text.as_bytes()).unwrap();
+    assert_eq!((name.as_str(), spec.git.branch.as_str()), ("infra", "main"));
+    assert_eq!(spec.grants.host_paths, ["/srv/data"]);
+    let text = text.replace("https:", "ext:");
+    assert!(parse_source("source.yaml", text.as_bytes()).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes: Vec<u8>) {
+        let _ = units(&MemoryTree([("a.yaml".to_owned(), bytes.into())].into()), &Grants::default());
+    }
+
+    /// Bytes changed, removed and doubled in a good file reach deeper than arbitrary ones.
+    #[test]
+    fn no_damaged_document_panics(at in 0_usize..2000, byte: u8, cut in 0_usize..50) {
+        let mut bytes = include_bytes!("mistakes/references.yaml").to_vec();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let end = (at + cut).min(bytes.len());
+        bytes.drain(at + 1..end.max(at + 1));
+        let _ = units(&MemoryTree([("a.yaml".to_owned(), bytes.into())].into()), &Grants::default());
+    }
+}
