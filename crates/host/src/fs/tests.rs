@@ -1,0 +1,74 @@
+use super::*;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+fn temporary() -> (tempfile::TempDir, Dir) {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = Dir::open(folder.path()).unwrap();
+    (folder, dir)
+}
+
+#[test]
+fn links_are_refused_beneath_and_followed_in_a_root() {
+    let (folder, dir) = temporary();
+    let root = dir.make_dirs("root/etc", 0o700).unwrap();
+    root.write("passwd", b"inside", 0o600, Sync::ThisBoot).unwrap();
+    dir.write("passwd", b"outside", 0o600, Sync::ThisBoot).unwrap();
+    let root = dir.open_dir("root", Resolve::Beneath).unwrap();
+    symlink("/etc/passwd", folder.path().join("root/absolute")).unwrap();
+    symlink("../../../passwd", folder.path().join("root/up")).unwrap();
+    symlink("/etc", folder.path().join("root/folder")).unwrap();
+
+    for path in ["absolute", "up", "folder/passwd", "../passwd", "/etc/passwd", "etc/../../passwd"] {
+        assert!(root.read(path, Resolve::Beneath, 99).is_err(), "{path}");
+    }
+    for path in ["absolute", "folder/passwd", "/etc/passwd", "../../etc/passwd", "/folder/../etc/passwd"] {
+        assert_eq!(root.read(path, Resolve::InRoot, 99).unwrap(), b"inside", "{path}");
+    }
+    assert!(root.read("up", Resolve::InRoot, 99).unwrap_err().is_missing());
+    assert!(root.make_dirs("folder/new", 0o700).is_err());
+    assert!(root.make_dirs("../new", 0o700).is_err());
+    assert!(!folder.path().join("new").exists());
+}
+
+#[test]
+fn only_regular_files_of_a_bounded_size_are_read() {
+    let (folder, dir) = temporary();
+    nix::unistd::mkfifo(&folder.path().join("fifo"), Mode::S_IRUSR).unwrap();
+    dir.write("big", &[0; 100], 0o600, Sync::ThisBoot).unwrap();
+    symlink("/proc/self/exe", folder.path().join("magic")).unwrap();
+    for (name, error) in [("fifo", "no regular file"), (".", "no regular file"), ("big", "more than 99 bytes")] {
+        let said = dir.read(name, Resolve::Beneath, 99).unwrap_err().source.to_string();
+        assert!(said.contains(error), "{name}: {said}");
+    }
+    assert!(dir.read("magic", Resolve::InRoot, 99).unwrap_err().is_missing());
+    assert_eq!(dir.read("big", Resolve::Beneath, 100).unwrap().len(), 100);
+}
+
+#[test]
+fn writing_replaces_in_one_step_and_leaves_no_draft() {
+    let (folder, dir) = temporary();
+    dir.write("record", b"old", 0o640, Sync::Durable).unwrap();
+    dir.write("record", b"new", 0o604, Sync::Durable).unwrap();
+    assert_eq!(dir.read("record", Resolve::Beneath, 9).unwrap(), b"new");
+    assert_eq!(folder.path().join("record").metadata().unwrap().permissions().mode() & 0o7777, 0o604);
+    dir.make_dirs("taken/by", 0o700).unwrap();
+    assert!(dir.write("taken", b"x", 0o600, Sync::ThisBoot).is_err());
+    assert_eq!(dir.names().unwrap(), ["record", "taken"]);
+}
+
+#[test]
+fn removing_neither_follows_links_nor_needs_depth() {
+    let (folder, dir) = temporary();
+    dir.write("kept", b"", 0o600, Sync::ThisBoot).unwrap();
+    let mut deepest = dir.make_dirs("tree/1/2", 0o700).unwrap();
+    symlink(folder.path(), folder.path().join("tree/1/link")).unwrap();
+    for _ in 0..3000 {
+        deepest = deepest.make_dirs("d", 0o700).unwrap();
+    }
+    deepest.write("file", b"", 0o600, Sync::ThisBoot).unwrap();
+    dir.make_dirs("tree/2/3", 0o700).unwrap();
+    for _ in 0..2 {
+        dir.remove_all("tree").unwrap();
+        assert_eq!(dir.names().unwrap(), ["kept"]);
+    }
+}
