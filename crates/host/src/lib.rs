@@ -1,4 +1,6 @@
 //! The one door to the kernel: cgroups, namespaces, mounts, links, nftables, keepers
 
+pub mod cgroup;
 pub mod child;
 pub mod fs;
+pub mod mount;

@@ -1,0 +1,133 @@
+//! Mounts as the agent needs them: to see what is left of an instance, and to take it away. Mounting itself is done by
+//! keepers, in the namespace of their instance.
+
+use nix::{
+    errno::Errno,
+    mount::{MntFlags, umount2},
+};
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::unix::ffi::OsStringExt as _,
+    path::{Path, PathBuf},
+};
+
+/// What can go wrong with mounts.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel doesn't tell what is mounted.
+    #[error("cannot read the mounts of this process")]
+    List(#[source] io::Error),
+    /// It stays mounted.
+    #[error("cannot unmount {}", path.display())]
+    Unmount {
+        /// What.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// A list of options of overlayfs can't hold this path.
+    #[error("{} can't be part of an overlay: its path has a comma, a colon or a backslash; choose another root", .0.display())]
+    Overlay(PathBuf),
+    /// The upper directory of an overlay can't be on an overlay.
+    #[error("{} is on an overlay file system, where containers can't have their own layer: put the state on another file system", .0.display())]
+    Stacked(PathBuf),
+}
+
+/// What is mounted at a directory and below it, in the order of mounting.
+pub fn below(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let text = fs::read("/proc/self/mountinfo").map_err(Error::List)?;
+    Ok(points(&text).filter(|point| point.starts_with(path)).collect())
+}
+
+/// Unmounts all at a directory and below it. Who still uses a mount keeps it until it ends.
+pub fn unmount_all(path: &Path) -> Result<(), Error> {
+    for point in below(path)?.into_iter().rev() {
+        match umount2(&point, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+            // Gone with the one it was mounted on.
+            Ok(()) | Err(Errno::EINVAL | Errno::ENOENT) => {}
+            Err(errno) => return Err(Error::Unmount { path: point, source: errno.into() }),
+        }
+    }
+    Ok(())
+}
+
+/// Checks that a path can stand in the options of an overlay, which have no way to quote.
+pub fn check_overlay_path(path: &Path) -> Result<(), Error> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.iter().any(|byte| b",:\\".contains(byte)) { Err(Error::Overlay(path.to_owned())) } else { Ok(()) }
+}
+
+/// Checks that a directory can hold the upper directory of an overlay.
+pub fn check_overlay_upper(path: &Path) -> Result<(), Error> {
+    match nix::sys::statfs::statfs(path) {
+        Ok(found) if found.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC => {
+            Err(Error::Stacked(path.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The mount points of a `mountinfo` (proc_pid_mountinfo(5)).
+fn points(text: &[u8]) -> impl Iterator<Item = PathBuf> {
+    text.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4)).map(unescape)
+}
+
+/// Space, tab, line feed and backslash are written as a backslash and three octal digits.
+fn unescape(text: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.first_chunk::<3>().and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 8).ok()
+        });
+        match code.filter(|_| *first == b'\\') {
+            Some(code) => {
+                bytes.push(code);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::mount::{MsFlags, mount};
+
+    #[test]
+    fn names_are_unescaped() {
+        let text = b"1 2 0:1 / /a\\040b\\134c\\011 rw - tmpfs x rw\n3 1 0:1 / /d\\0 rw - tmpfs x rw\n";
+        assert_eq!(points(text).collect::<Vec<_>>(), [Path::new("/a b\\c\t"), Path::new("/d\\0")]);
+    }
+
+    #[test]
+    fn all_below_is_unmounted_and_nothing_beside() {
+        assert!(nix::unistd::geteuid().is_root(), "this test needs root");
+        let folder = tempfile::tempdir().unwrap();
+        let [one, beside] = ["one", "one-beside"].map(|name| folder.path().join(name));
+        let nested = one.join("nested");
+        for path in [&one, &beside, &one, &nested] {
+            fs::create_dir_all(path).unwrap();
+            mount(Some("none"), path, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        }
+        assert_eq!(below(folder.path()).unwrap().len(), 4);
+        unmount_all(&one).unwrap();
+        assert_eq!(below(folder.path()).unwrap(), [beside]);
+        unmount_all(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn options_of_an_overlay_are_not_broken_by_paths() {
+        assert!(check_overlay_path(Path::new("/a b")).is_ok());
+        for path in ["/a,upperdir=/etc", "/a:/etc", "/a\\"] {
+            assert!(check_overlay_path(Path::new(path)).is_err());
+        }
+    }
+}
