@@ -1,0 +1,328 @@
+//! A source's own bare repository, `repo.git` in its state directory: the objects of the commits it had, and nothing else.
+//!
+//! No reference is ever written, so no lock of Git's can be in the way and nothing is collected; which commits count is in
+//! the agent's journal. One process writes at a time (a `flock`, which dies with its holder): packs, and the list of
+//! commits without history (`shallow`), both by rename. What is damaged or in too many packs is made anew beside the old
+//! one, along with the commits to keep, and swapped in by rename. Readers need no lock.
+
+use git2::{Odb, OdbLookupFlags, Oid, Repository, RepositoryInitOptions};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs::{self, File, TryLockError},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+const CURRENT: &str = "repo.git";
+const NEXT: &str = "repo.git.new";
+const PREVIOUS: &str = "repo.git.old";
+
+/// Packs before a cache is made anew. 1,000 were measured to open as quickly as one.
+const PACKS_MAX: usize = 500;
+
+/// Why the cache can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// Somebody else writes to it.
+    #[error("{0} is being written by another process: it ends by its deadline, try again then")]
+    Busy(PathBuf),
+    /// The disk.
+    #[error("{what} {path}: {source}")]
+    Disk {
+        /// What was being done.
+        what: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Git's objects.
+    #[error("the objects in {path}: {source}")]
+    Objects {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: git2::Error,
+    },
+    /// A pack that was received is no good.
+    #[error("the pack received: {0}")]
+    Pack(#[from] git2::Error),
+    /// A pack could not be received.
+    #[error("receiving a pack: {0}")]
+    Receive(#[from] io::Error),
+    /// The commit is not all there.
+    #[error("commit {commit} is not complete: {missing} is missing")]
+    Incomplete {
+        /// Which.
+        commit: Oid,
+        /// An object that it names.
+        missing: Oid,
+    },
+}
+
+fn disk(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheError {
+    move |source| CacheError::Disk { what, path: path.to_owned(), source }
+}
+
+/// Opens the cache below `directory` for reading.
+pub fn open(directory: &Path) -> Result<Repository, CacheError> {
+    crate::start();
+    let path = directory.join(CURRENT);
+    // Between the two renames of a swap there is only the previous one.
+    let opened = Repository::open_bare(&path).or_else(|_| Repository::open_bare(directory.join(PREVIOUS)));
+    opened.map_err(|source| CacheError::Objects { path, source })
+}
+
+/// Whether a commit is in the cache below `directory`.
+pub(crate) fn has(directory: &Path, commit: &str) -> bool {
+    let id = Oid::from_str(commit);
+    id.is_ok_and(|id| open(directory).is_ok_and(|repository| repository.find_commit(id).is_ok()))
+}
+
+/// The right to write to the cache below `directory`, until dropped.
+pub(crate) fn lock(directory: &Path) -> Result<File, CacheError> {
+    let path = directory.join("lock");
+    let file = File::create(&path).map_err(disk("creating", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(CacheError::Busy(directory.join(CURRENT))),
+        Err(TryLockError::Error(error)) => Err(disk("locking", &path)(error)),
+    }
+}
+
+/// The cache, by who holds its lock.
+pub(crate) struct Store {
+    directory: PathBuf,
+    repository: Repository,
+    /// Packs that were there already.
+    packs: BTreeSet<PathBuf>,
+    is_new: bool,
+}
+
+impl Store {
+    /// Opens the cache, or makes it anew with the commits `keep` where it is missing, damaged or in too many packs.
+    pub(crate) fn open(directory: &Path, keep: &[Oid]) -> Result<Self, CacheError> {
+        let current = directory.join(CURRENT);
+        let previous = directory.join(PREVIOUS);
+        if !current.exists() && previous.exists() {
+            fs::rename(&previous, &current).map_err(disk("renaming", &previous))?;
+        }
+        sweep(&current);
+        match (Repository::open_bare(&current), packs(&current)) {
+            (Ok(repository), Ok(packs)) if packs.len() < PACKS_MAX => {
+                Ok(Self { directory: directory.to_owned(), repository, packs, is_new: false })
+            }
+            _ => Self::anew(directory, keep),
+        }
+    }
+
+    /// Makes an empty cache, and copies the commits `keep` from the present one as far as they are there.
+    pub(crate) fn anew(directory: &Path, keep: &[Oid]) -> Result<Self, CacheError> {
+        let path = directory.join(NEXT);
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(disk("removing", &path))?;
+        }
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).external_template(false).no_reinit(true);
+        let objects = |source| CacheError::Objects { path: path.clone(), source };
+        let repository = Repository::init_opts(&path, &options).map_err(objects)?;
+        let store = Self { directory: directory.to_owned(), repository, packs: BTreeSet::new(), is_new: true };
+        if let Ok(current) = Repository::open_bare(directory.join(CURRENT)) {
+            for id in keep {
+                // One that is damaged is what the new cache is made for.
+                let copied = store.receive(|pack| write_pack(&current, *id, None, pack));
+                if copied.is_ok() && is_complete(&current, *id) {
+                    store.check(*id)?;
+                }
+            }
+        }
+        Ok(store)
+    }
+
+    /// Where it is now.
+    pub(crate) fn path(&self) -> &Path {
+        self.repository.path()
+    }
+
+    /// Whether the commit is there, with all it needs.
+    pub(crate) fn has(&self, commit: Oid) -> bool {
+        is_complete(&self.repository, commit)
+    }
+
+    /// Stores the pack that `send` writes. Deltas against objects that are here are completed.
+    pub(crate) fn receive<E: From<git2::Error>>(
+        &self,
+        send: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let odb = self.repository.odb()?;
+        let mut pack = odb.packwriter()?;
+        send(&mut pack)?;
+        pack.commit()?;
+        Ok(())
+    }
+
+    /// Stores the pack that `from` reads.
+    pub(crate) fn write_pack(&self, from: &mut dyn Read) -> Result<(), CacheError> {
+        self.receive(|pack| io::copy(from, pack).map(|_| ()).map_err(CacheError::Receive))
+    }
+
+    /// Checks that a commit's tree is complete, and notes that its history is not here.
+    pub(crate) fn check(&self, commit: Oid) -> Result<(), CacheError> {
+        let path = self.path().to_owned();
+        let objects = |source| CacheError::Objects { path: path.clone(), source };
+        if let Some(missing) = missing(&self.repository, commit).map_err(objects)? {
+            return Err(CacheError::Incomplete { commit, missing });
+        }
+        let list = path.join("shallow");
+        let line = format!("{commit}\n");
+        let mut text = fs::read_to_string(&list).unwrap_or_default();
+        if !text.contains(&line) {
+            text += &line;
+            let new = path.join("shallow.new");
+            let written = File::create(&new).and_then(|mut file| file.write_all(text.as_bytes()).and(file.sync_all()));
+            written.and_then(|()| fs::rename(&new, &list)).map_err(disk("writing", &list))?;
+        }
+        Ok(())
+    }
+
+    /// Makes what was stored durable, and swaps a new cache in.
+    pub(crate) fn finish(self) -> Result<(), CacheError> {
+        let path = self.path().to_owned();
+        let synced = if self.is_new { sync_all(&path) } else { self.sync_new_packs() };
+        synced.map_err(disk("syncing", &path))?;
+        let (next, current, previous) =
+            (self.directory.join(NEXT), self.directory.join(CURRENT), self.directory.join(PREVIOUS));
+        if self.is_new {
+            if current.exists() {
+                if previous.exists() {
+                    fs::remove_dir_all(&previous).map_err(disk("removing", &previous))?;
+                }
+                fs::rename(&current, &previous).map_err(disk("renaming", &current))?;
+            }
+            fs::rename(&next, &current).map_err(disk("renaming", &next))?;
+            sync(&self.directory).map_err(disk("syncing", &self.directory))?;
+        }
+        if previous.exists() {
+            fs::remove_dir_all(&previous).map_err(disk("removing", &previous))?;
+        }
+        Ok(())
+    }
+
+    fn sync_new_packs(&self) -> io::Result<()> {
+        let new = packs(self.path())?;
+        for pack in new.difference(&self.packs) {
+            sync(pack)?;
+            sync(&pack.with_extension("idx"))?;
+        }
+        sync(&self.path().join("objects/pack"))?;
+        sync(self.path())
+    }
+}
+
+/// Removes what a writer left behind that was killed: we hold the lock, so nobody needs it.
+fn sweep(path: &Path) {
+    for folder in ["", "objects", "objects/pack"] {
+        for entry in fs::read_dir(path.join(folder)).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(".lock") || name.starts_with("pack_git2_") || name == "shallow.new" {
+                // What can't be removed now is in nobody's way, and is tried again next time.
+                drop(fs::remove_file(entry.path()));
+            }
+        }
+    }
+}
+
+fn packs(path: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut packs = BTreeSet::new();
+    for entry in fs::read_dir(path.join("objects/pack"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "pack") {
+            packs.insert(path);
+        }
+    }
+    Ok(packs)
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn sync_all(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() { sync_all(&entry.path())? } else { sync(&entry.path())? }
+    }
+    sync(path)
+}
+
+fn is_complete(repository: &Repository, commit: Oid) -> bool {
+    matches!(missing(repository, commit), Ok(None))
+}
+
+/// The first object that a commit needs and that is not there. Fails if one that is needed to know can't be read.
+fn missing(repository: &Repository, commit: Oid) -> Result<Option<Oid>, git2::Error> {
+    let odb = repository.odb()?;
+    let mut missing = None;
+    visit(repository, repository.find_commit(commit)?.tree_id(), &mut HashSet::new(), &mut |id, is_tree| {
+        if !is_tree && missing.is_none() && !is_there(&odb, id) {
+            missing = Some(id);
+        }
+        Ok(())
+    })?;
+    Ok(missing)
+}
+
+fn is_there(odb: &Odb<'_>, id: Oid) -> bool {
+    odb.exists_ext(id, OdbLookupFlags::NO_REFRESH) || odb.exists(id)
+}
+
+/// Shows every tree and blob of a tree that is not in `seen`, once each, however often it is named.
+fn visit(
+    repository: &Repository,
+    tree: Oid,
+    seen: &mut HashSet<Oid>,
+    show: &mut dyn FnMut(Oid, bool) -> Result<(), git2::Error>,
+) -> Result<(), git2::Error> {
+    let mut trees = vec![tree];
+    while let Some(id) = trees.pop() {
+        if !seen.insert(id) {
+            continue;
+        }
+        show(id, true)?;
+        for entry in &repository.find_tree(id)? {
+            match entry.kind() {
+                Some(git2::ObjectType::Tree) => trees.push(entry.id()),
+                Some(git2::ObjectType::Blob) if seen.insert(entry.id()) => show(entry.id(), false)?,
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the pack of a commit without its history, and without what commit `have` has.
+pub(crate) fn write_pack(
+    from: &Repository,
+    commit: Oid,
+    have: Option<Oid>,
+    to: &mut dyn Write,
+) -> Result<(), git2::Error> {
+    let mut seen = HashSet::new();
+    if let Some(have) = have.and_then(|have| from.find_commit(have).ok()) {
+        // If that one is damaged here, more is sent than needed.
+        drop(visit(from, have.tree_id(), &mut seen, &mut |_, _| Ok(())));
+    }
+    let mut pack = from.packbuilder()?;
+    pack.insert_object(commit, None)?;
+    visit(from, from.find_commit(commit)?.tree_id(), &mut seen, &mut |id, _| pack.insert_object(id, None))?;
+    let mut failed = None;
+    let packed = pack.foreach(|bytes| {
+        failed = to.write_all(bytes).err();
+        failed.is_none()
+    });
+    match failed {
+        Some(error) => Err(git2::Error::from_str(&format!("sending a pack: {error}"))),
+        None => packed,
+    }
+}

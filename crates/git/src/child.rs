@@ -1,0 +1,200 @@
+//! The child process that reads repositories: what a server or another user's repository holds can hang it or break it,
+//! and nothing else.
+//!
+//! A job is the process's argument, as JSON; what is secret comes on stdin; the answer is one line of JSON on stdout.
+//! A remote is fetched by one child, with our rights, straight into the cache. A local repository is read by a child with
+//! the rights of the repository's owner, so that nothing in it (alternates, included configuration, links) reaches
+//! further than that owner could; the pack follows its answer, through a pipe, into a second child that stores it.
+
+use crate::{
+    cache::{self, CacheError, Store},
+    remote::{Remote, RemoteError, Secrets},
+};
+use git2::{ErrorCode, Oid, Repository, RepositoryOpenFlags};
+use serde::{Deserialize, Serialize};
+use std::{
+    ffi::OsStr,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+/// More than secrets have: a token and a bundle of certificates.
+const SECRETS_BYTES_MAX: u64 = 4 << 20;
+
+/// What a child is to do.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "job")]
+pub(crate) enum Job {
+    /// Bring the tip of a remote branch into the cache. [`Secrets`] come on stdin.
+    Fetch { url: String, branch: String, deadline: Duration, store: Storing },
+    /// Tell the tip of a local branch; unless it is one of `known`, its pack without what the first of them has follows.
+    Read { path: PathBuf, branch: String, known: Vec<String> },
+    /// Store the pack on stdin, which has this commit.
+    Store { commit: String, store: Storing },
+}
+
+/// Where to store what comes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Storing {
+    /// The source's state directory.
+    pub(crate) directory: PathBuf,
+    /// Commits that a cache made anew must have, the newest first; deltas may build on that one.
+    pub(crate) keep: Vec<String>,
+    /// Whether to make it anew whatever there is.
+    pub(crate) is_anew: bool,
+    /// More bytes than this are no configuration.
+    pub(crate) bytes_max: u64,
+}
+
+/// What a child answers.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "answer")]
+pub(crate) enum Answer {
+    /// The branch points there, and that commit is in the cache (or follows).
+    Tip { commit: String },
+    /// There is no such branch; the repository said so itself.
+    Absent,
+    /// It could not be done.
+    Failed { why: String, is_cache_damaged: bool },
+}
+
+/// Why a job can't be done.
+#[derive(Debug, thiserror::Error)]
+enum JobError {
+    #[error("{0}")]
+    Remote(#[from] RemoteError),
+    #[error("{0}")]
+    Cache(#[from] CacheError),
+    #[error("{0}")]
+    Git(#[from] git2::Error),
+    #[error("{0}")]
+    Text(String),
+    #[error("{0}")]
+    Stream(#[from] io::Error),
+}
+
+/// Does one job and answers: all of the hidden command `abide fetch JOB`.
+pub fn fetch_child(job: &OsStr) -> ExitCode {
+    crate::start();
+    let job = job.to_str().ok_or_else(|| "not UTF-8".to_owned());
+    let job = job.and_then(|text| serde_json::from_str(text).map_err(|error| error.to_string()));
+    let result = match job {
+        Ok(Job::Fetch { url, branch, deadline, store }) => fetch(&url, &branch, deadline, &store),
+        Ok(Job::Read { path, branch, known }) => return exit(read(&path, &branch, &known)),
+        Ok(Job::Store { commit, store }) => store_pack(&commit, &store),
+        Err(why) => Err(JobError::Text(format!("this command is for the agent alone: {why}"))),
+    };
+    exit(result.and_then(|answer| Ok(send(&answer)?)))
+}
+
+fn exit(result: Result<(), JobError>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    // A cache that breaks while it is written may have been broken before: it is made anew then.
+    let is_cache_damaged = matches!(
+        error,
+        JobError::Git(_) | JobError::Cache(CacheError::Objects { .. } | CacheError::Pack(_) | CacheError::Incomplete { .. })
+    );
+    // Whoever doesn't listen any more has his reasons.
+    drop(send(&Answer::Failed { why: error.to_string(), is_cache_damaged }));
+    ExitCode::FAILURE
+}
+
+fn send(answer: &Answer) -> io::Result<()> {
+    let mut line = serde_json::to_vec(answer)?;
+    line.push(b'\n');
+    let mut out = io::stdout();
+    out.write_all(&line)?;
+    out.flush()
+}
+
+/// Ids that were written by us; one that is none is one that isn't there.
+fn ids(texts: &[String]) -> Vec<Oid> {
+    texts.iter().filter_map(|text| Oid::from_str(text).ok()).collect()
+}
+
+impl Storing {
+    fn open(&self) -> Result<Store, CacheError> {
+        let keep = ids(&self.keep);
+        if self.is_anew { Store::anew(&self.directory, &keep) } else { Store::open(&self.directory, &keep) }
+    }
+}
+
+fn fetch(url: &str, branch: &str, deadline: Duration, storing: &Storing) -> Result<Answer, JobError> {
+    let mut secrets = Vec::new();
+    io::stdin().take(SECRETS_BYTES_MAX).read_to_end(&mut secrets)?;
+    let secrets: Secrets = serde_json::from_slice(&secrets).map_err(|error| JobError::Text(error.to_string()))?;
+    let mut remote = Remote::new(url, &secrets, deadline)?;
+    let Some(tip) = remote.tip(branch)? else { return Ok(Answer::Absent) };
+    let _lock = cache::lock(&storing.directory)?;
+    let store = storing.open()?;
+    if !store.has(tip) {
+        let have = ids(&storing.keep).into_iter().find(|id| store.has(*id));
+        store.receive(|pack| remote.fetch(tip, have, pack, storing.bytes_max).map_err(JobError::from))?;
+    }
+    store.check(tip)?;
+    store.finish()?;
+    Ok(Answer::Tip { commit: tip.to_string() })
+}
+
+fn read(path: &Path, branch: &str, known: &[String]) -> Result<(), JobError> {
+    let no_more: [&OsStr; 0] = [];
+    let opened = Repository::open_ext(path, RepositoryOpenFlags::NO_SEARCH, no_more);
+    let repository = opened.map_err(|error| JobError::Text(unreadable(path, &error)))?;
+    let tip = match repository.refname_to_id(&format!("refs/heads/{branch}")) {
+        Ok(tip) => tip,
+        Err(error) if error.code() == ErrorCode::NotFound => return Ok(send(&Answer::Absent)?),
+        Err(error) => return Err(error.into()),
+    };
+    send(&Answer::Tip { commit: tip.to_string() })?;
+    if !known.contains(&tip.to_string()) {
+        let have = ids(known).into_iter().next();
+        cache::write_pack(&repository, tip, have, &mut io::stdout())?;
+    }
+    Ok(())
+}
+
+/// Why a repository of this machine can't be opened, in words that help.
+fn unreadable(path: &Path, error: &git2::Error) -> String {
+    let path = path.display();
+    let text = error.message();
+    if text.contains("refstorage") {
+        return format!("{path} keeps its references in reftable, which abide can't read: run `git refs migrate --ref-format=files` in it");
+    }
+    if text.contains("object format") || text.contains("objectformat") {
+        return format!("{path} is a SHA-256 repository, which abide can't read yet; SHA-1 ones work");
+    }
+    match error.code() {
+        ErrorCode::NotFound => format!("there is no Git repository at {path}, or its owner can't get there"),
+        ErrorCode::Owner => format!("not all of {path} belongs to one user: make its owner that of the files in it"),
+        _ => format!("{path} can't be opened: {text}"),
+    }
+}
+
+fn store_pack(commit: &str, storing: &Storing) -> Result<Answer, JobError> {
+    let _lock = cache::lock(&storing.directory)?;
+    let store = storing.open()?;
+    let id = Oid::from_str(commit)?;
+    store.write_pack(&mut Bounded { from: &mut io::stdin(), left: storing.bytes_max })?;
+    store.check(id)?;
+    store.finish()?;
+    Ok(Answer::Tip { commit: commit.to_owned() })
+}
+
+/// A stream that fails, rather than ends, when it is longer than it may be.
+struct Bounded<'a> {
+    from: &'a mut dyn Read,
+    left: u64,
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::FileTooLarge, "the commit has more bytes than a source may have")
+        })?;
+        Ok(read)
+    }
+}

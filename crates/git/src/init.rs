@@ -1,0 +1,203 @@
+//! `abide init`: a bare repository that deploys what is pushed to it.
+//!
+//! References are plain files (reftable is nothing that libgit2 can read), no template of the machine's is copied, and
+//! the hooks run this very program. Push a second time is harmless: what is there is put right.
+
+use git2::{Config, ConfigLevel, Repository, RepositoryInitMode, RepositoryInitOptions};
+use std::{
+    ffi::OsStr,
+    fs::{self, Permissions},
+    io,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, chown},
+    },
+    path::{Path, PathBuf},
+};
+
+/// What a hook of ours says first, and how one is known again.
+const MARK: &str = "# Made by `abide init`, which makes it anew.";
+
+/// Bytes of one push.
+const PUSH_BYTES_MAX: &str = "536870912";
+
+/// The hooks: before a push is taken, as its references move, and after it.
+pub const HOOKS: [&str; 3] = ["pre-receive", "reference-transaction", "post-receive"];
+
+/// How the repository is to be.
+#[derive(Clone, Debug)]
+pub struct Init<'a> {
+    /// The branch that deploys.
+    pub branch: &'a str,
+    /// Who may push beside its owner.
+    pub group: Option<u32>,
+    /// The program that hooks run, by an absolute path.
+    pub program: &'a Path,
+    /// The root of its agent.
+    pub root: &'a Path,
+}
+
+/// Whether there was one already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// It is new.
+    New,
+    /// It was one of ours, and was put right.
+    Again,
+}
+
+/// Why there is no repository.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The folder has something in it.
+    #[error("{0} is not empty and no repository of `abide init`: name a folder that isn't there yet")]
+    NotEmpty(PathBuf),
+    /// A hook there is somebody else's.
+    #[error("{0} is not ours: move it away, and run this again")]
+    ForeignHook(PathBuf),
+    /// The name can't be a branch.
+    #[error("{0:?} can't be the name of a branch")]
+    Branch(String),
+    /// The disk.
+    #[error("{what} {path}: {source}")]
+    Disk {
+        /// What was being done.
+        what: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// libgit2.
+    #[error("making the repository {path}: {source}")]
+    Git {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: git2::Error,
+    },
+}
+
+/// Makes the repository, or puts one of ours right.
+pub fn init(folder: &Path, init: &Init<'_>) -> Result<Made, InitError> {
+    crate::start();
+    let head = format!("refs/heads/{}", init.branch);
+    if !git2::Reference::is_valid_name(&head) {
+        return Err(InitError::Branch(init.branch.to_owned()));
+    }
+    let made = made(folder)?;
+    let git = |source| InitError::Git { path: folder.to_owned(), source };
+    let repository = match made {
+        Made::Again => Repository::open_bare(folder).map_err(git)?,
+        Made::New => {
+            let mut options = RepositoryInitOptions::new();
+            options.bare(true).mkpath(true).external_template(false).initial_head(init.branch);
+            if init.group.is_some() {
+                options.mode(RepositoryInitMode::SHARED_GROUP);
+            }
+            Repository::init_opts(folder, &options).map_err(git)?
+        }
+    };
+    repository.set_head(&head).map_err(git)?;
+    configure(&repository, init).map_err(git)?;
+    for hook in HOOKS {
+        write_hook(&folder.join("hooks").join(hook), hook, init)?;
+    }
+    if let Some(group) = init.group {
+        share(folder, group)?;
+    }
+    Ok(made)
+}
+
+/// Which it is: nothing may be lost in a folder that isn't ours.
+fn made(folder: &Path) -> Result<Made, InitError> {
+    match fs::read_dir(folder).map(|mut entries| entries.next().is_some()) {
+        Ok(false) => Ok(Made::New),
+        Ok(true) if is_ours(&folder.join("hooks/pre-receive")) => Ok(Made::Again),
+        Ok(true) => Err(InitError::NotEmpty(folder.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Made::New),
+        Err(source) => Err(InitError::Disk { what: "reading", path: folder.to_owned(), source }),
+    }
+}
+
+fn is_ours(hook: &Path) -> bool {
+    fs::read_to_string(hook).is_ok_and(|text| text.contains(MARK))
+}
+
+fn configure(repository: &Repository, init: &Init<'_>) -> Result<(), git2::Error> {
+    let mut config: Config = repository.config()?.open_level(ConfigLevel::Local)?;
+    for (name, value) in [
+        // `-o allow=PLAN`; without this Git refuses every push that has an option.
+        ("receive.advertisePushOptions", "true"),
+        // Deletions and rewrites are told about in our words, and never prune.
+        ("receive.denyDeletes", "false"),
+        ("receive.denyNonFastForwards", "false"),
+        ("receive.denyDeleteCurrent", "ignore"),
+        ("receive.maxInputSize", PUSH_BYTES_MAX),
+        ("receive.fsckObjects", "true"),
+        // Objects that a running commit needs must never be collected while a push brings the next.
+        ("receive.autogc", "false"),
+        ("core.fsync", "committed"),
+        ("core.logAllRefUpdates", "true"),
+        // A hooks path set for the whole machine would switch ours off.
+        ("core.hooksPath", "hooks"),
+    ] {
+        config.set_str(name, value)?;
+    }
+    if init.group.is_some() {
+        config.set_str("core.sharedRepository", "group")?;
+    }
+    Ok(())
+}
+
+fn write_hook(path: &Path, hook: &str, init: &Init<'_>) -> Result<(), InitError> {
+    let disk = |what, source| InitError::Disk { what, path: path.to_owned(), source };
+    if path.symlink_metadata().is_ok() && !is_ours(path) {
+        return Err(InitError::ForeignHook(path.to_owned()));
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|source| disk("creating the folder of", source))?;
+    }
+    let mut text = format!("#!/bin/sh\n{MARK}\nexec ").into_bytes();
+    text.extend(quote(init.program.as_os_str()));
+    text.extend(format!(" hook {hook} --root ").into_bytes());
+    text.extend(quote(init.root.as_os_str()));
+    text.extend(b" \"$@\"\n");
+    // By rename: a push that runs meanwhile reads the old one or the new one.
+    let new = path.with_extension("new");
+    fs::write(&new, text).map_err(|source| disk("writing", source))?;
+    fs::set_permissions(&new, Permissions::from_mode(0o755)).map_err(|source| disk("writing", source))?;
+    fs::rename(&new, path).map_err(|source| disk("writing", source))
+}
+
+/// A text as one word of the shell's.
+fn quote(text: &OsStr) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    for byte in text.as_bytes() {
+        match byte {
+            b'\'' => quoted.extend(br"'\''"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+/// Lets a group push: all of it is theirs to write but the hooks and the configuration, which run as whoever pushes.
+fn share(folder: &Path, group: u32) -> Result<(), InitError> {
+    let disk = |path: &Path, source| InitError::Disk { what: "sharing", path: path.to_owned(), source };
+    let mut folders = vec![folder.to_owned()];
+    while let Some(path) = folders.pop() {
+        chown(&path, None, Some(group)).map_err(|source| disk(&path, source))?;
+        // Set-group-id: what is made in there belongs to the group too.
+        fs::set_permissions(&path, Permissions::from_mode(0o2775)).map_err(|source| disk(&path, source))?;
+        for entry in fs::read_dir(&path).map_err(|source| disk(&path, source))? {
+            let entry = entry.map_err(|source| disk(&path, source))?;
+            let is_folder = entry.file_type().map_err(|source| disk(&path, source))?.is_dir();
+            if is_folder && entry.file_name() != "hooks" {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! What a commit says: its tree, parsed, as a [`Revision`] for the Reconciler.
+
+use crate::{
+    packet::printable,
+    snapshot::{Snapshot, SnapshotError},
+    tree,
+};
+use abide_reconcile::{Complete, Revision, Want, Wish};
+use abide_spec::{
+    Diagnostic,
+    parse::{Context, Parsed},
+};
+use git2::{Oid, Repository};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// More mistakes than these help nobody at once; the rest is counted.
+const MISTAKES_MAX: usize = 100;
+
+/// Who said what, when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its id in hexadecimal.
+    pub id: String,
+    /// The first line of its message, fit for a terminal.
+    pub summary: String,
+    /// Whose name is on it.
+    pub author: String,
+    /// When it was committed: seconds since 1970, by the committer's clock.
+    pub time: i64,
+}
+
+/// Describes a commit that is in the repository.
+pub fn describe(repository: &Repository, commit: Oid) -> Result<Commit, git2::Error> {
+    let commit = repository.find_commit(commit)?;
+    Ok(Commit {
+        id: commit.id().to_string(),
+        summary: printable(commit.message_bytes().split(|byte| *byte == b'\n').next().unwrap_or_default()),
+        author: printable(commit.author().name_bytes()),
+        time: commit.time().seconds(),
+    })
+}
+
+/// Reads the folder `path` of a commit as a source's wish. A commit that can't be used is a wish that is refused, with
+/// every mistake in it as text; only objects that can't be read are an error.
+pub fn revise(
+    repository: Repository,
+    commit: Oid,
+    path: &str,
+    context: Context<'_>,
+) -> Result<Revision, SnapshotError> {
+    let broken = |source| SnapshotError::Commit { commit: commit.to_string(), source };
+    let Commit { id, summary, .. } = describe(&repository, commit).map_err(broken)?;
+    let (wish, files) = match tree::of_commit(repository, commit, path) {
+        Ok(snapshot) => match parse(&snapshot, path, context) {
+            Ok(Parsed { units, files }) => (complete(units), files),
+            Err(mistakes) => (Wish::Refused(render(&mistakes).into()), BTreeMap::new()),
+        },
+        Err(error @ SnapshotError::Commit { .. }) => return Err(error),
+        Err(error) => (Wish::Refused(error.to_string().into()), BTreeMap::new()),
+    };
+    Ok(Revision { commit: id, summary, wish, files })
+}
+
+/// Parses a snapshot; mistakes name files as the repository does.
+pub fn parse(snapshot: &Snapshot, path: &str, context: Context<'_>) -> Result<Parsed, Vec<Diagnostic>> {
+    let folder = path.trim_matches('/');
+    abide_spec::parse(snapshot, context).map_err(|mut mistakes| {
+        if !folder.is_empty() {
+            let whole = |file: &mut Arc<str>| *file = format!("{folder}/{file}").into();
+            for mistake in &mut mistakes {
+                whole(&mut mistake.file);
+                mistake.related.iter_mut().for_each(|related| whole(&mut related.file));
+            }
+        }
+        mistakes
+    })
+}
+
+fn complete(units: Vec<Arc<abide_spec::Unit>>) -> Wish {
+    match Complete::new(units.into_iter().map(|unit| Arc::new(Want::new(unit)))) {
+        Ok(complete) => Wish::Complete(Arc::new(complete)),
+        Err(invalid) => Wish::Refused(invalid.to_string().into()),
+    }
+}
+
+/// Mistakes as text, for a person.
+pub fn render(mistakes: &[Diagnostic]) -> String {
+    let mut lines: Vec<String> = mistakes.iter().take(MISTAKES_MAX).map(Diagnostic::to_string).collect();
+    if mistakes.len() > MISTAKES_MAX {
+        lines.push(format!("and {} more mistakes", mistakes.len() - MISTAKES_MAX));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,273 @@
+//! A complete snapshot of a source's folder: what [`abide_spec::parse`](fn@abide_spec::parse) reads.
+//!
+//! A commit and a folder on disk are read alike. Both tell what is at a path without following any link ([`Layout`]);
+//! links are followed here, by names alone, so that none of them leads out of the tree, whatever the disk has there.
+//! A link may lead anywhere in the repository, also out of the source's folder: that is how several machines share files.
+
+use crate::packet::printable;
+use abide_spec::{Tree, TreeFile, parse::is_document};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Files and folders looked at, links expanded. A folder that holds itself by links, or one tree named a million times,
+/// ends here.
+const ENTRIES_MAX: usize = 200_000;
+
+/// Bytes of a file; `spec` has its own, lower bounds for documents.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Bytes of a path (PATH_MAX).
+const PATH_BYTES_MAX: usize = 4096;
+
+/// Links followed on the way to one file, as the kernel does.
+const LINKS_MAX: usize = 40;
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    File { bytes: u64, is_executable: bool },
+    Folder,
+    Link,
+    Submodule,
+    /// A socket, a device.
+    Other,
+}
+
+/// Files as they lie there, no link followed. Paths have no empty part, no `.` and no `..`; the empty path is the root.
+pub(crate) trait Layout {
+    /// What is in a folder: names and kinds.
+    fn list(&self, folder: &str) -> Result<Vec<(Vec<u8>, Kind)>, String>;
+    /// What is at a path, if anything.
+    fn kind(&self, path: &str) -> Option<Kind>;
+    /// Where a link points.
+    fn link(&self, path: &str) -> Result<Vec<u8>, String>;
+    /// The content of a file of at most so many bytes.
+    fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, String>;
+}
+
+/// Why a snapshot can't be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Git's objects can't be read.
+    #[error("reading commit {commit}: {source}")]
+    Commit {
+        /// Which.
+        commit: String,
+        /// Why.
+        source: git2::Error,
+    },
+    /// The folder on disk can't be read.
+    #[error("reading the folder {folder}: {why}")]
+    Folder {
+        /// Which.
+        folder: String,
+        /// Why.
+        why: String,
+    },
+    /// The source's path is not in the repository.
+    #[error("the path `{path}` is not a folder of it: {why}")]
+    Path {
+        /// As the source has it.
+        path: String,
+        /// What is there instead.
+        why: String,
+    },
+    /// More files than any machine's configuration has.
+    #[error("more than {ENTRIES_MAX} files and folders: point `path` to the folder of this machine")]
+    TooMany,
+}
+
+/// A complete, unchanging folder.
+pub struct Snapshot {
+    layout: Box<dyn Layout + Send>,
+    files: BTreeMap<String, Result<Found, String>>,
+}
+
+/// Where a file really is.
+struct Found {
+    path: String,
+    bytes: u64,
+    is_executable: bool,
+}
+
+impl Snapshot {
+    /// Lists the folder `base` of `layout`; the empty one is all of it.
+    pub(crate) fn take(layout: Box<dyn Layout + Send>, base: &str) -> Result<Self, SnapshotError> {
+        let bad = |why: String| SnapshotError::Path { path: printable(base.as_bytes()), why };
+        let folder = match resolve(layout.as_ref(), "", base) {
+            Ok((path, Kind::Folder)) => path,
+            Ok(_) => return Err(bad("a file is there".to_owned())),
+            Err(why) => return Err(bad(why)),
+        };
+        let mut listing = Listing { layout: layout.as_ref(), files: BTreeMap::new(), links: Vec::new(), entries: 0 };
+        listing.walk(&folder, "", &BTreeSet::from([folder.clone()]))?;
+        listing.links()?;
+        let files = listing.files;
+        Ok(Self { layout, files })
+    }
+}
+
+impl Tree for Snapshot {
+    fn files(&self) -> Vec<TreeFile> {
+        let file = |(path, found): (&String, &Result<Found, String>)| {
+            let (size, is_executable) = found.as_ref().map_or((0, false), |found| (found.bytes, found.is_executable));
+            TreeFile { path: path.clone(), size, is_executable, odd: found.as_ref().err().cloned() }
+        };
+        self.files.iter().map(file).collect()
+    }
+
+    fn read(&self, path: &str) -> Result<Arc<[u8]>, String> {
+        let found = match self.files.get(path) {
+            Some(Ok(found)) => found,
+            Some(Err(why)) => return Err(why.clone()),
+            None => return Err("it is not there".to_owned()),
+        };
+        if found.bytes > FILE_BYTES_MAX {
+            return Err(format!("it has {} bytes, more than the {} MiB a file may have", found.bytes, FILE_BYTES_MAX >> 20));
+        }
+        let bytes = self.layout.read(&found.path, FILE_BYTES_MAX)?;
+        // https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: a pointer is a small text that begins so.
+        if bytes.len() < 1024 && bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+            return Err("it is a Git LFS pointer, and abide doesn't fetch from LFS: commit the file itself".to_owned());
+        }
+        Ok(bytes.into())
+    }
+}
+
+/// A snapshot in the making.
+struct Listing<'a> {
+    layout: &'a dyn Layout,
+    files: BTreeMap<String, Result<Found, String>>,
+    /// Links, as they are called and where they really are, for when all else is listed.
+    links: Vec<(String, String, BTreeSet<String>)>,
+    entries: usize,
+}
+
+impl Listing<'_> {
+    /// Lists what is in `folder` as what is in `shown`. `above` are the real folders that hold it.
+    fn walk(&mut self, folder: &str, shown: &str, above: &BTreeSet<String>) -> Result<(), SnapshotError> {
+        let list = self.layout.list(folder);
+        let list = list.map_err(|why| SnapshotError::Folder { folder: printable(folder.as_bytes()), why })?;
+        for (name, kind) in list {
+            self.entries += 1;
+            if self.entries > ENTRIES_MAX {
+                return Err(SnapshotError::TooMany);
+            }
+            if name.starts_with(b".") {
+                continue;
+            }
+            let text = printable(&name);
+            let path = join(shown, &text);
+            if let Some(why) = odd_name(&name, &path) {
+                self.files.insert(path, Err(why.to_owned()));
+                continue;
+            }
+            let real = join(folder, &text);
+            match kind {
+                Kind::Folder => {
+                    let mut above = above.clone();
+                    above.insert(real.clone());
+                    self.walk(&real, &path, &above)?;
+                }
+                Kind::Link => self.links.push((path, real, above.clone())),
+                kind => self.insert(path, real, kind),
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the links that were met, and those met on the way.
+    fn links(&mut self) -> Result<(), SnapshotError> {
+        let mut documents: BTreeSet<String> =
+            self.files.iter().filter(|(path, _)| is_document(path)).filter_map(|(_, file)| Some(file.as_ref().ok()?.path.clone())).collect();
+        while let Some((path, real, mut above)) = self.links.pop() {
+            let folder = real.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let name = &real[folder.len()..];
+            match resolve(self.layout, folder, name) {
+                Err(why) => drop(self.files.insert(path, Err(why))),
+                Ok((target, Kind::Folder)) if above.contains(&target) => {
+                    self.files.insert(path, Err("it is a link to a folder that holds it".to_owned()));
+                }
+                Ok((target, Kind::Folder)) => {
+                    above.insert(target.clone());
+                    self.walk(&target, &path, &above)?;
+                }
+                Ok((target, kind)) => self.insert(path, target, kind),
+            }
+        }
+        // A document counts once, however many links lead to it.
+        self.files.retain(|path, file| match file {
+            Ok(file) if is_document(path) && file.path != *path => documents.insert(file.path.clone()),
+            _ => true,
+        });
+        Ok(())
+    }
+
+    fn insert(&mut self, path: String, real: String, kind: Kind) {
+        let found = match kind {
+            Kind::File { bytes, is_executable } => Ok(Found { path: real, bytes, is_executable }),
+            Kind::Submodule => Err("it is a submodule, which abide doesn't fetch: commit the files themselves".to_owned()),
+            _ => Err("it is neither a file nor a folder".to_owned()),
+        };
+        self.files.insert(path, found);
+    }
+}
+
+/// Why no file may have this name.
+fn odd_name(name: &[u8], path: &str) -> Option<&'static str> {
+    if path.len() > PATH_BYTES_MAX {
+        return Some("its path is longer than 4096 bytes");
+    }
+    match std::str::from_utf8(name) {
+        Err(_) => Some("its name is not UTF-8"),
+        Ok(name) if name.is_empty() || name.contains('/') => Some("its name is none that a file can have"),
+        Ok(name) if name.chars().any(char::is_control) => Some("its name has control characters"),
+        Ok(name) if name.trim() != name => Some("its name begins or ends with a blank"),
+        Ok(_) => None,
+    }
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// Where `path`, seen from `folder`, really is, and what is there: every link on the way followed inside the tree.
+fn resolve(layout: &dyn Layout, folder: &str, path: &str) -> Result<(String, Kind), String> {
+    let mut done: Vec<String> = folder.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let mut todo: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
+    let mut kind = Kind::Folder;
+    let mut links = 0;
+    while let Some(part) = todo.pop() {
+        match part.as_str() {
+            "" | "." => continue,
+            ".." => {
+                done.pop().ok_or("it is a link that leads out of the repository")?;
+                kind = Kind::Folder;
+                continue;
+            }
+            _ if kind != Kind::Folder => return Err(format!("{} is no folder", done.join("/"))),
+            _ => done.push(part),
+        }
+        let here = done.join("/");
+        kind = layout.kind(&here).ok_or_else(|| format!("{here} is not there"))?;
+        if kind == Kind::Link {
+            links += 1;
+            if links > LINKS_MAX {
+                return Err(format!("the links at {here} never end"));
+            }
+            let target = String::from_utf8(layout.link(&here)?).map_err(|_| format!("the link {here} is not UTF-8"))?;
+            if target.starts_with('/') {
+                return Err(format!("{here} is an absolute link: only links inside the repository are followed"));
+            }
+            if target.len() > PATH_BYTES_MAX {
+                return Err(format!("the link {here} is longer than {PATH_BYTES_MAX} bytes"));
+            }
+            done.pop();
+            kind = Kind::Folder;
+            todo.extend(target.rsplit('/').map(str::to_owned));
+        }
+    }
+    Ok((done.join("/"), kind))
+}

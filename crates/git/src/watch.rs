@@ -1,0 +1,153 @@
+//! Waiting for a repository to change. On this machine: told by the kernel at once, which is a hint; a cheap look at a few
+//! files' times every few seconds, which tells when to ask; and a real question every minute, which is the truth.
+
+use abide_reconcile::{Attend, Fault};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    time::{Duration, Instant},
+};
+
+/// How often the files of a local repository are looked at.
+const GLANCE: Duration = Duration::from_secs(5);
+
+/// How often a local repository is asked whatever its files look like: a symbolic reference may have changed elsewhere.
+const ASK: Duration = Duration::from_secs(60);
+
+/// How soon a lost interest is noticed.
+const ATTENTION: Duration = Duration::from_millis(250);
+
+/// Ends a source's waiting, from any thread: something was pushed, or somebody can't wait.
+#[derive(Clone, Debug)]
+pub struct Waker(Sender<Hint>);
+
+impl Waker {
+    /// Makes the source look now.
+    pub fn wake(&self) {
+        // A source that is gone needs no waking.
+        drop(self.0.send(Hint::Look));
+    }
+}
+
+/// Why to look.
+#[derive(Debug)]
+enum Hint {
+    /// Somebody says so.
+    Look,
+    /// The kernel saw something in the repository's folder.
+    Stirred,
+}
+
+/// What is waited for.
+pub(crate) struct Watch {
+    hints: Receiver<Hint>,
+    sender: Sender<Hint>,
+    place: Place,
+}
+
+enum Place {
+    Remote { interval: Duration },
+    Local(Local),
+}
+
+struct Local {
+    files: Vec<PathBuf>,
+    folder: PathBuf,
+    /// What the files looked like when they were last asked about.
+    signature: Vec<Option<(u64, u64, i64, i64)>>,
+    /// Watches as long as it lives. None where the kernel can't, or while the repository isn't there.
+    watcher: Option<RecommendedWatcher>,
+}
+
+impl Watch {
+    /// Waits for a remote one by interval alone.
+    pub(crate) fn remote(interval: Duration) -> Self {
+        let (sender, hints) = channel();
+        Self { hints, sender, place: Place::Remote { interval } }
+    }
+
+    /// Waits for `branch` of the repository at `path`.
+    pub(crate) fn local(path: &Path, branch: &str) -> Self {
+        let (sender, hints) = channel();
+        let inner = path.join(".git");
+        let folder = if inner.is_dir() { inner } else { path.to_owned() };
+        let files = ["HEAD", "packed-refs"].into_iter().map(|name| folder.join(name));
+        let files = files.chain([folder.join("refs/heads").join(branch)]).collect();
+        Self { hints, sender, place: Place::Local(Local { files, folder, signature: Vec::new(), watcher: None }) }
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        Waker(self.sender.clone())
+    }
+
+    /// To be called before each look, so that what changes during the look is seen after it.
+    pub(crate) fn begin(&mut self) {
+        if let Place::Local(local) = &mut self.place {
+            if local.watcher.is_none() {
+                local.watcher = watch(&local.folder, self.sender.clone());
+            }
+            local.signature = signature(&local.files);
+        }
+        while self.hints.try_recv().is_ok() {}
+    }
+
+    /// Waits until it is time to look. `is_failed`: the last look was, so the next doesn't wait for a change.
+    pub(crate) fn wait(&mut self, is_failed: bool, attend: &dyn Attend) -> Result<(), Fault> {
+        let start = Instant::now();
+        let (mut glance, ask) = match &self.place {
+            Place::Remote { interval } => (start + *interval, start + *interval),
+            Place::Local(_) if is_failed => (start + GLANCE, start + GLANCE),
+            Place::Local(_) => (start + GLANCE, start + ASK),
+        };
+        loop {
+            if attend.is_cancelled() {
+                return Err(Fault::Cancelled);
+            }
+            let now = Instant::now();
+            if now >= ask {
+                return Ok(());
+            }
+            if now >= glance {
+                glance = now + GLANCE;
+                if self.is_changed() {
+                    return Ok(());
+                }
+            }
+            match self.hints.recv_timeout(ATTENTION.min(glance - now)) {
+                Ok(Hint::Look) => return Ok(()),
+                Ok(Hint::Stirred) if self.is_changed() => return Ok(()),
+                Ok(Hint::Stirred) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(Fault::Cancelled),
+            }
+        }
+    }
+
+    fn is_changed(&self) -> bool {
+        match &self.place {
+            Place::Remote { .. } => false,
+            Place::Local(local) => signature(&local.files) != local.signature,
+        }
+    }
+}
+
+/// Inode, size and time of change of each file. Git replaces files by rename, so each change is another inode or time.
+fn signature(files: &[PathBuf]) -> Vec<Option<(u64, u64, i64, i64)>> {
+    let of = |file: &PathBuf| fs::symlink_metadata(file).ok();
+    files.iter().map(|file| of(file).map(|meta| (meta.ino(), meta.size(), meta.ctime(), meta.ctime_nsec()))).collect()
+}
+
+fn watch(folder: &Path, hints: Sender<Hint>) -> Option<RecommendedWatcher> {
+    let stir = move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            drop(hints.send(Hint::Stirred));
+        }
+    };
+    let settings = notify::Config::default().with_follow_symlinks(false);
+    let mut watcher = RecommendedWatcher::new(stir, settings).ok()?;
+    watcher.watch(folder, RecursiveMode::NonRecursive).ok()?;
+    watcher.watch(&folder.join("refs"), RecursiveMode::Recursive).ok()?;
+    Some(watcher)
+}

@@ -1,0 +1,141 @@
+//! Trees that no honest Git makes.
+
+use crate::support::Place;
+use abide_git::{Oid, Repository, Snapshot, SnapshotError, tree};
+use abide_spec::Tree;
+
+const BLOB: u32 = 0o100_644;
+const LINK: u32 = 0o120_000;
+const FOLDER: u32 = 0o040_000;
+const SUBMODULE: u32 = 0o160_000;
+
+struct Maker {
+    repository: Repository,
+    _place: Place,
+}
+
+impl Maker {
+    fn new() -> Self {
+        let place = Place::new();
+        let repository = Repository::open_bare(place.path("bare.git")).unwrap();
+        Self { repository, _place: place }
+    }
+
+    fn blob(&self, content: &[u8]) -> Oid {
+        self.repository.blob(content).unwrap()
+    }
+
+    /// Any tree at all: the object is written as it is.
+    fn tree(&self, entries: &[(u32, &[u8], Oid)]) -> Oid {
+        let mut bytes = Vec::new();
+        for (mode, name, id) in entries {
+            bytes.extend(format!("{mode:o} ").into_bytes());
+            bytes.extend(*name);
+            bytes.push(0);
+            bytes.extend(id.as_bytes());
+        }
+        self.repository.odb().unwrap().write(abide_git_object(), &bytes).unwrap()
+    }
+
+    fn snapshot(&self, tree: Oid, path: &str) -> Result<Snapshot, SnapshotError> {
+        let text = format!("tree {tree}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nx\n");
+        let commit = self.repository.odb().unwrap().write(git2::ObjectType::Commit, text.as_bytes()).unwrap();
+        tree::of_commit(Repository::open_bare(self.repository.path()).unwrap(), commit, path)
+    }
+
+    fn show(&self, tree: Oid, path: &str) -> String {
+        match self.snapshot(tree, path) {
+            Ok(snapshot) => {
+                let show = |file: &abide_spec::TreeFile| match &file.odd {
+                    Some(odd) => format!("{}: {odd}", file.path),
+                    None => format!("{} ({})", file.path, file.size),
+                };
+                snapshot.files().iter().map(show).collect::<Vec<_>>().join("\n")
+            }
+            Err(error) => format!("error: {error}"),
+        }
+    }
+}
+
+fn abide_git_object() -> git2::ObjectType {
+    git2::ObjectType::Tree
+}
+
+#[test]
+fn links() {
+    let maker = Maker::new();
+    let link = |target: &str| maker.blob(target.as_bytes());
+    let shared = maker.tree(&[(BLOB, b"x.yaml", maker.blob(b"x")), (LINK, b"up", link(".."))]);
+    let host = maker.tree(&[
+        (LINK, b"absolute", link("/etc/passwd")),
+        (LINK, b"again.yaml", link("own.yaml")),
+        (LINK, b"common", link("../shared")),
+        (LINK, b"dangling", link("nowhere")),
+        (LINK, b"git", link("../../.git/config")),
+        (LINK, b"here", link(".")),
+        (LINK, b"loop", link("loop2")),
+        (LINK, b"loop2", link("loop")),
+        (LINK, b"out", link("../../../etc/passwd")),
+        (BLOB, b"own.yaml", maker.blob(b"own")),
+        (LINK, b"sub", link("../module/x")),
+        (LINK, b"through", link("own.yaml/x")),
+        (LINK, b"x.yaml", link("common/up/shared/x.yaml")),
+    ]);
+    let module = maker.blob(b"any");
+    let root = maker.tree(&[(FOLDER, b"host", host), (SUBMODULE, b"module", module), (FOLDER, b"shared", shared)]);
+    insta::assert_snapshot!(maker.show(root, "host"), @"");
+    assert!(maker.show(root, "module").contains("is not a folder"), "{}", maker.show(root, "module"));
+}
+
+#[test]
+fn names() {
+    let maker = Maker::new();
+    let blob = maker.blob(b"x");
+    let inner = maker.tree(&[(BLOB, b"x.yaml", blob)]);
+    let long = vec![b'l'; 5000];
+    let root = maker.tree(&[
+        (FOLDER, b"..", inner),
+        (FOLDER, b".git", inner),
+        (FOLDER, b".github", inner),
+        (BLOB, b"", blob),
+        (BLOB, b" blank.yaml", blob),
+        (BLOB, b"App.yaml", blob),
+        (BLOB, b"a/b.yaml", blob),
+        (BLOB, b"app.yaml", blob),
+        (FOLDER, b"git~1", inner),
+        (BLOB, b"new\nline.yaml", blob),
+        (BLOB, b"\xff.yaml", blob),
+        (BLOB, &long, blob),
+    ]);
+    let shown = maker.show(root, "").replace(&String::from_utf8(long[..300].to_vec()).unwrap(), "(300 l)");
+    insta::assert_snapshot!(shown, @"");
+    let twice = maker.tree(&[(BLOB, b"a.yaml", blob), (BLOB, b"a.yaml", maker.blob(b"y"))]);
+    assert!(maker.show(twice, "").ends_with("it names a.yaml twice"), "{}", maker.show(twice, ""));
+}
+
+#[test]
+fn contents() {
+    let maker = Maker::new();
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n";
+    let root = maker.tree(&[
+        (BLOB, b"big", maker.blob(&vec![0; 65 << 20])),
+        (BLOB, b"large.yaml", maker.blob(pointer)),
+        (SUBMODULE, b"module", maker.blob(b"any")),
+        (BLOB, b"tree", maker.tree(&[])),
+    ]);
+    let snapshot = maker.snapshot(root, "").unwrap();
+    let read = |name: &str| snapshot.read(name).unwrap_err();
+    insta::assert_snapshot!(["big", "large.yaml", "module", "none"].map(read).join("\n"), @"");
+}
+
+#[test]
+fn a_tree_that_grows_without_end_is_given_up() {
+    let maker = Maker::new();
+    let mut tree = maker.tree(&[(BLOB, b"x", maker.blob(b"x"))]);
+    for _ in 0..12 {
+        let names: Vec<Vec<u8>> = (b'a'..b'k').map(|name| vec![name]).collect();
+        let entries: Vec<(u32, &[u8], Oid)> = names.iter().map(|name| (FOLDER, &name[..], tree)).collect();
+        tree = maker.tree(&entries);
+    }
+    assert!(matches!(maker.snapshot(tree, ""), Err(SnapshotError::TooMany)));
+}

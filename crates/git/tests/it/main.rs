@@ -1,0 +1,10 @@
+//! Against the real Git: repositories made by it, pushed to by it, served by it. Needs `git`, `nginx`, `fcgiwrap` and
+//! `openssl` (Debian packages of these names), and root for the tests about owners; what is missing fails the test.
+
+mod folder;
+mod hostile;
+mod local;
+mod push;
+mod remote;
+mod server;
+mod support;
