@@ -1,6 +1,6 @@
 //! Names of what the core itself gives names to: orders, instances, sources.
 
-use abide_spec::Name;
+use abide_spec::{Digest, Name};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -25,6 +25,27 @@ pub struct Ticket {
 
 /// One incarnation of a unit: the ticket of the order that started it.
 pub type InstanceId = Ticket;
+
+/// What a person confirms: a short name of a [`crate::Permit`], in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PlanId(String);
+
+impl PlanId {
+    /// Of 48 bits: enough that nobody confirms one for the other, short enough to type.
+    const DIGITS: usize = 12;
+
+    /// The id of a plan with this canonical text.
+    pub(crate) fn of(text: &str) -> Self {
+        Self(Digest::of(text.as_bytes()).to_string().chars().take(Self::DIGITS).collect())
+    }
+}
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// A text is no ticket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,22 +1,45 @@
 //! The pure heart of abide: what should change next, when, and why not.
 //!
-//! No I/O, no clock, no randomness, no tasks: time is an argument, the driver is somewhere else.
+//! [`Reconciler`] has four verbs: `handle(now, Event)`, `poll(now) -> Option<Command>`, `wake_at(now)` and `plan()`.
+//! Nothing here performs I/O, reads a clock, draws a random number or spawns a task.
 //!
 //! | module | question it answers |
 //! |---|---|
-//! | [`id`], [`want`], [`seen`], [`order`] | what goes in and out |
+//! | [`id`], [`want`], [`seen`], [`order`], [`plan`] | what goes in and out |
 //! | [`port`] | the two seams: where wishes come from, and who acts |
+//! | `entry` | what is known of one unit |
+//! | `board` | whom does a change concern |
+//! | `source` | which wish is in force, and may it remove that much |
+//! | `decide`, `running` | what comes next for one unit: all policy |
+//! | `look`, `flights`, `reconciler` | what is under way, and when to look and try again |
 
+#![forbid(unsafe_code)]
+
+mod board;
+mod decide;
+mod entry;
+mod flights;
 pub mod id;
+mod limits;
+mod look;
+pub mod mutant;
 pub mod order;
+pub mod plan;
 pub mod port;
+mod reconciler;
+mod running;
 pub mod seen;
+mod source;
 pub mod want;
 
 pub use abide_spec as spec;
 pub use abide_spec::{Digest, Kind, Name, Scope, Unit, UnitId, UnitSpec, kind::Reclaim};
-pub use id::{InstanceId, SourceId, Ticket, Time};
-pub use order::{Command, Event, Fault, Look, Step, Verdict};
+pub use id::{InstanceId, PlanId, SourceId, Ticket, Time};
+pub use limits::Limits;
+pub use mutant::Mutant;
+pub use order::{Accepted, Command, Event, Fault, Look, Step, Verdict};
+pub use plan::{Next, Plan, Why};
 pub use port::{Attend, Backend, Order, Progress, Revision, Source};
+pub use reconciler::Reconciler;
 pub use seen::{Found, Observed, Owner, Permit, Phase, Record, Role, Seen};
 pub use want::{Claim, Complete, Want, Wish};

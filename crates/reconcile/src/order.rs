@@ -3,9 +3,9 @@
 use crate::{
     id::{InstanceId, SourceId, Ticket},
     seen::{Observed, Owner},
-    want::{Want, Wish},
+    want::{Claim, Want, Wish},
 };
-use abide_spec::{Digest, UnitId, kind::Reclaim};
+use abide_spec::{UnitId, kind::Reclaim};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -64,6 +64,21 @@ pub enum Step {
     Fence,
 }
 
+impl Step {
+    /// What runs when this has landed and did not run before.
+    pub(crate) fn brings(&self) -> Option<&Arc<Want>> {
+        match self {
+            Self::Start { want, .. } | Self::Update { to: want, .. } => Some(want),
+            _ => None,
+        }
+    }
+
+    /// Claims that are taken when this lands.
+    pub(crate) fn takes(&self) -> impl Iterator<Item = &Claim> {
+        self.brings().into_iter().flat_map(|want| &want.claims).filter(|claim| !claim.is_movable())
+    }
+}
+
 /// What is remembered of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -72,7 +87,9 @@ pub enum Verdict {
     /// It failed, and there is one to go back to.
     Bad(Arc<Want>),
     /// It ran to its end as it should.
-    Completed(Digest),
+    Completed(Arc<Want>),
+    /// A person wants bad and completed versions tried again.
+    Retry,
 }
 
 /// What the core asks of the driver.
@@ -95,19 +112,29 @@ pub enum Command {
         step: Step,
     },
     /// Write durably that this wish is in force and that these removals passed the guard, and answer with
-    /// [`Event::Accepted`]. No step of the wish is ordered before.
+    /// [`Event::Accepted`]. No step of the wish is ordered before. Those of a source are written in the order of their
+    /// tickets.
     Accept {
         /// Of the order.
         ticket: Ticket,
         /// Whose wish.
         source: SourceId,
-        /// Which.
-        generation: u64,
-        /// All that passed so far.
-        removals: BTreeMap<UnitId, Reclaim>,
+        /// What is to be written.
+        accepted: Accepted,
     },
     /// Stop caring for this order. It may still land.
     Cancel(Ticket),
+}
+
+/// A wish that is in force, and what passed the guard under it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Which wish.
+    pub generation: u64,
+    /// How much the source owned when it came into force: what shares are shares of.
+    pub owned_before: usize,
+    /// All removals that passed so far, with the reclaim that was judged.
+    pub removals: BTreeMap<UnitId, Reclaim>,
 }
 
 /// Where to look.
@@ -122,6 +149,14 @@ pub enum Look {
 /// What the driver tells the core. Everything that can wake it is on this list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// What an earlier run of the agent wrote for [`Command::Accept`]; told before the source's first wish. A wish of the
+    /// same generation is in force at once, and its removals are not judged anew.
+    Restored {
+        /// Which source.
+        source: SourceId,
+        /// What was written.
+        accepted: Accepted,
+    },
     /// What a source says now.
     Wish {
         /// Which source.
@@ -131,6 +166,8 @@ pub enum Event {
         /// What it says.
         wish: Wish,
     },
+    /// A person wants the unit tried again: no back-off, no bad marks.
+    Retry(UnitId),
     /// Something happened to these units: look there.
     Changed(BTreeSet<UnitId>),
     /// A look came back.

@@ -4,8 +4,8 @@
 //! forget over a crash is in here; it keeps nothing that can't be rebuilt.
 
 use crate::{
-    id::{InstanceId, SourceId, Time},
-    want::Want,
+    id::{InstanceId, PlanId, SourceId, Time},
+    want::{Claim, Want},
 };
 use abide_spec::{Digest, UnitId, kind::Reclaim};
 use serde::{Deserialize, Serialize};
@@ -120,4 +120,62 @@ pub struct Permit {
     pub wish: Digest,
     /// The units, and what becomes of their data.
     pub removals: BTreeMap<UnitId, Reclaim>,
+}
+
+impl Permit {
+    /// What a person types to say yes.
+    pub fn id(&self) -> PlanId {
+        let Self { source, wish, removals } = self;
+        let text: String = removals.iter().map(|(unit, reclaim)| format!("{unit} {reclaim:?}\n")).collect();
+        PlanId::of(&format!("{source} {wish}\n{text}"))
+    }
+}
+
+impl Record {
+    /// Instances that run, or may run as far as anybody knows.
+    pub fn live(&self) -> impl Iterator<Item = &Seen> {
+        self.instances.iter().map(|seen| &**seen).filter(|seen| seen.is_live())
+    }
+
+    /// Instances that ended and were not cleared away.
+    pub fn exited(&self) -> impl Iterator<Item = &Seen> {
+        self.instances.iter().map(|seen| &**seen).filter(|seen| !seen.is_live())
+    }
+
+    /// The live instance of this version; an active one before any other.
+    pub fn current(&self, version: Digest) -> Option<&Seen> {
+        let of_version = self.live().filter(|seen| seen.want.digest == version);
+        of_version.min_by_key(|seen| (seen.role != Role::Active, seen.instance))
+    }
+
+    /// The instance that has the unit's host ports and is ready.
+    pub fn serving(&self) -> Option<&Seen> {
+        self.live().find(|seen| seen.role == Role::Active && seen.ready_since().is_some())
+    }
+
+    /// Whether this version ran to its end.
+    pub fn has_completed(&self, want: &Want) -> bool {
+        self.completed == Some(want.digest)
+    }
+}
+
+impl Seen {
+    /// Whether it runs, or may run as far as anybody knows.
+    pub fn is_live(&self) -> bool {
+        !matches!(self.phase, Phase::Exited { .. })
+    }
+
+    /// Since when it is ready, if it is.
+    pub fn ready_since(&self) -> Option<Time> {
+        match self.phase {
+            Phase::Running { ready, .. } => ready,
+            Phase::Exited { .. } | Phase::Away { .. } => None,
+        }
+    }
+
+    /// The claims it has: ports go with the active role, everything else with being alive.
+    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
+        let has = |claim: &&Claim| !claim.is_movable() || self.role == Role::Active;
+        self.want.claims.iter().filter(has).filter(|_| self.is_live())
+    }
 }

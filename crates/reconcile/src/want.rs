@@ -2,11 +2,12 @@
 
 use crate::id::Time;
 use abide_spec::{
-    Digest, Name, Scope, Unit, UnitId,
-    kind::{Condition, Protocol, Reclaim},
+    Digest, Kind, Name, Scope, Unit, UnitId, UnitSpec,
+    kind::{Condition, Protocol, Reclaim, RestartPolicy, start_period},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
@@ -15,28 +16,30 @@ use std::{
 pub enum Wish {
     /// The newest revision is broken. The last complete one stays in force, and nothing is pruned.
     Refused(Arc<str>),
-    /// The source is given up: what it owns runs on and may be adopted by another source.
+    /// The source is given up: what it owns runs on, and nobody prunes it.
     Withdrawn,
     /// Everything the source wants, so what it owns and does not name here may be pruned.
     Complete(Arc<Complete>),
 }
 
-/// Everything a source wants, from one complete snapshot.
+/// Everything a source wants, from one complete snapshot. No two sources want units of one scope.
 ///
 /// Invariant: needs name units of the same wish and form no cycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete {
-    pub(crate) digest: Digest,
-    pub(crate) units: BTreeMap<UnitId, Arc<Want>>,
+    digest: Digest,
+    units: BTreeMap<UnitId, Arc<Want>>,
 }
 
-/// A unit as it is wanted, with what follows from its spec for planning.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A unit as it is wanted, with what follows from its spec for planning. Wants of one digest are equal.
+#[derive(Clone)]
 pub struct Want {
     /// The document, resolved.
     pub unit: Arc<Unit>,
-    /// Of the unit's canonical form as today's code reads it.
+    /// Of the unit as today's code reads it.
     pub digest: Digest,
+    /// Of what only a new instance can change: equal shapes are updated in place.
+    pub shape: Digest,
     /// What must be there before it starts.
     pub needs: BTreeMap<UnitId, Condition>,
     /// What no other live instance may have meanwhile.
@@ -56,4 +59,141 @@ pub enum Claim {
     HostNetwork(UnitId),
     /// The right to write a volume.
     Volume(Scope, Name),
+}
+
+/// Why units are no wish.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// A need names nothing.
+    #[error("{by} needs {unit}, which isn't there")]
+    Unknown {
+        /// Who needs it.
+        by: UnitId,
+        /// What isn't there.
+        unit: UnitId,
+    },
+    /// Units wait for each other.
+    #[error("these units wait for each other: {0:?}")]
+    Cycle(Vec<UnitId>),
+}
+
+impl Want {
+    /// What follows from a unit's spec.
+    pub fn new(unit: Arc<Unit>) -> Self {
+        let sibling = |kind, name: &Name| UnitId { scope: unit.id.scope.clone(), kind, name: name.clone(), index: 0 };
+        let volumes = unit.volumes();
+        let mut needs: BTreeMap<UnitId, Condition> =
+            volumes.iter().map(|(name, _)| (sibling(Kind::Volume, name), Condition::Started)).collect();
+        needs.extend(unit.depends_on().iter().map(|need| (sibling(need.unit.kind, &need.unit.name), need.condition)));
+        let ports = unit.ports().iter().filter_map(|port| Some(Claim::HostPort(port.protocol, port.host_port?)));
+        let written = volumes.iter().filter(|(_, writes)| *writes);
+        let mut claims: BTreeSet<Claim> =
+            ports.chain(written.map(|(name, _)| Claim::Volume(unit.id.scope.clone(), (*name).clone()))).collect();
+        if matches!(&unit.spec, UnitSpec::Container(spec) if spec.host_network) {
+            claims.insert(Claim::HostNetwork(unit.id.clone()));
+        }
+        let reclaim = match &unit.spec {
+            UnitSpec::Volume(spec) => spec.reclaim,
+            UnitSpec::Container(_) | UnitSpec::VirtualMachine(_) => Reclaim::Keep,
+        };
+        let ready_within = unit.readiness().map_or_else(start_period, |probe| probe.start_period).0;
+        Self { digest: unit.digest(), shape: unit.shape(), needs, claims, reclaim, ready_within, unit }
+    }
+
+    /// Whether an exit with this code is the end that the unit was for.
+    pub fn is_completed_by(&self, code: i32) -> bool {
+        self.unit.restart_policy() != RestartPolicy::Always && code == 0
+    }
+
+    /// Whether an exit with this code is not followed by another start.
+    pub fn is_failed_by(&self, code: i32) -> bool {
+        self.unit.restart_policy() == RestartPolicy::Never && code != 0
+    }
+}
+
+impl PartialEq for Want {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for Want {}
+
+impl fmt::Debug for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:.8}", self.unit.id, self.digest.to_string())
+    }
+}
+
+impl Claim {
+    /// Whether it can be handed over while both instances run.
+    pub fn is_movable(&self) -> bool {
+        matches!(self, Self::HostPort(..))
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HostPort(Protocol::Tcp, port) => write!(f, "host port {port}"),
+            Self::HostPort(Protocol::Udp, port) => write!(f, "host port {port}/UDP"),
+            Self::HostNetwork(_) => f.write_str("the host's network"),
+            Self::Volume(_, name) => write!(f, "Volume/{name}"),
+        }
+    }
+}
+
+impl Complete {
+    /// Checks the invariant.
+    pub fn new(units: impl IntoIterator<Item = Arc<Want>>) -> Result<Self, Invalid> {
+        let units: BTreeMap<UnitId, Arc<Want>> = units.into_iter().map(|want| (want.unit.id.clone(), want)).collect();
+        for (by, want) in &units {
+            if let Some(unit) = want.needs.keys().find(|need| !units.contains_key(*need)) {
+                return Err(Invalid::Unknown { by: by.clone(), unit: unit.clone() });
+            }
+        }
+        if let Some(cycle) = cycle(&units) {
+            return Err(Invalid::Cycle(cycle));
+        }
+        let mut text = String::new();
+        for (unit, want) in &units {
+            text.push_str(&format!("{unit} {}\n", want.digest));
+        }
+        Ok(Self { digest: Digest::of(text.as_bytes()), units })
+    }
+
+    /// Of all its units.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// All its units.
+    pub fn units(&self) -> &BTreeMap<UnitId, Arc<Want>> {
+        &self.units
+    }
+}
+
+/// Peels off units whose needs are all peeled; what can't be peeled is on or behind a cycle.
+fn cycle(units: &BTreeMap<UnitId, Arc<Want>>) -> Option<Vec<UnitId>> {
+    let mut missing: BTreeMap<&UnitId, usize> = BTreeMap::new();
+    let mut users: BTreeMap<&UnitId, Vec<&UnitId>> = BTreeMap::new();
+    for (unit, want) in units.iter().filter(|(_, want)| !want.needs.is_empty()) {
+        missing.insert(unit, want.needs.len());
+        for need in want.needs.keys() {
+            users.entry(need).or_default().push(unit);
+        }
+    }
+    let mut peeled: Vec<&UnitId> = users.keys().copied().filter(|unit| !missing.contains_key(unit)).collect();
+    while let Some(unit) = peeled.pop() {
+        for user in users.get(unit).into_iter().flatten() {
+            if let Some(left) = missing.get_mut(user) {
+                *left -= 1;
+                if *left == 0 {
+                    missing.remove(user);
+                    peeled.push(user);
+                }
+            }
+        }
+    }
+    (!missing.is_empty()).then(|| missing.into_keys().cloned().collect())
 }

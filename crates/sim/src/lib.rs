@@ -1,1 +1,15 @@
-//! Simulated worlds for reconcile: faults, oracles, mutants
+//! Deterministic simulation: the real [`abide_reconcile::Reconciler`] against a fake world and a fake clock.
+//!
+//! A history is a function of its seed: minutes of faults, crashes, reboots and wishes, then calm, in which everything
+//! must come true and stay so. What must never happen on the way is in `oracle`.
+
+#![forbid(unsafe_code)]
+
+pub mod cost;
+mod oracle;
+mod rng;
+mod story;
+mod wishes;
+mod world;
+
+pub use story::run;

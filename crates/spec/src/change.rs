@@ -4,7 +4,7 @@
 //! replaces nothing.
 
 use crate::{
-    id::Kind,
+    id::{Digest, Kind},
     unit::{Unit, UnitSpec},
 };
 use serde_json::Value;
@@ -104,6 +104,21 @@ pub fn change(old: &Unit, new: &Unit) -> Change {
     // Where an image comes from matters when it is pulled, which has been done for what runs.
     differs("source.insecureRegistries", &json(&old.insecure_registries), &json(&new.insecure_registries), &mut fields);
     if is_replaced { Change::Replace(fields) } else { Change::Live(fields) }
+}
+
+impl Unit {
+    /// SHA-256 of what only a new instance can change: versions of equal shape are changed in place.
+    ///
+    /// Equal shapes are what [`change`] doesn't call [`Change::Replace`]; a test holds the two together.
+    pub fn shape(&self) -> Digest {
+        let kind = self.kind();
+        let mut spec = spec(&self.spec);
+        if let Value::Object(fields) = &mut spec {
+            fields.retain(|field, _| impact(kind, field) == Replace);
+        }
+        let shape = serde_json::json!([&self.id, spec, &self.config_maps, digests(self), &self.secrets]);
+        Digest::of(shape.to_string().as_bytes())
+    }
 }
 
 fn impact(kind: Kind, path: &str) -> Impact {

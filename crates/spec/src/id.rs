@@ -33,7 +33,7 @@ pub struct UnitRef {
 }
 
 /// A thing that is wanted or there. Its text is `SCOPE:KIND/NAME`, with `#INDEX` where the index isn't 0.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UnitId {
     /// Whose it is.
     pub scope: Scope,
@@ -125,6 +125,12 @@ impl fmt::Display for UnitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}/{}", self.scope, self.kind, self.name)?;
         if self.index == 0 { Ok(()) } else { write!(f, "#{}", self.index) }
+    }
+}
+
+impl fmt::Debug for UnitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -98,6 +98,7 @@ fn each_field_does_what_the_table_says() {
         }
         let new = unit(kind, &written(&fields), OTHERS);
         assert_ne!(old.digest(), new.digest(), "{kind}.{field}");
+        assert_eq!(old.shape() == new.shape(), *impact == Impact::Live, "{kind}.{field}");
         let change = change(&old, &new);
         let fields = match (impact, &change) {
             (Impact::Live, Change::Live(fields)) | (Impact::Replace, Change::Replace(fields)) => fields,
@@ -113,7 +114,9 @@ fn what_a_unit_refers_to_is_part_of_it() {
     let old = unit("Container", fields, OTHERS);
     let settings = unit("Container", fields, &OTHERS.replace("SETTING", "another"));
     assert!(matches!(change(&old, &settings), Change::Replace(_)));
+    assert_ne!(old.shape(), settings.shape());
     let keys = unit("Container", fields, &OTHERS.replace("SECRET", "another"));
+    assert_ne!(old.shape(), keys.shape());
     let Change::Replace(fields) = change(&old, &keys) else { panic!("a secret changed") };
     assert!(!format!("{fields:?}{old:?}").contains("SECRET"), "{fields:?}");
 }
@@ -124,5 +127,6 @@ fn a_label_restarts_nothing() {
     let mut new = (*old).clone();
     new.labels.insert("tier".into(), "web".into());
     assert!(matches!(change(&old, &new), Change::Live(_)));
+    assert_eq!(old.shape(), new.shape());
     assert_eq!(change(&old, &old), Change::None);
 }

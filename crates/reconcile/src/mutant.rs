@@ -1,0 +1,51 @@
+//! Deliberate mistakes for the simulation to find. Without the feature `mutants` none exists.
+
+macro_rules! mutants {
+    ($($name:ident),* $(,)?) => {
+        /// A mistake.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        #[allow(missing_docs, reason = "each is named after the rule that it breaks")]
+        pub enum Mutant { None, $($name),* }
+
+        impl Mutant {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+mutants! {
+    ForgetEpoch, ForgetBadMarks, ActivateUnproven, SwapWithoutGoodMark, UnknownIsEmpty, RefusedPrunes, GuardOff,
+    GuardNotHolding, GuardForgetsAtRestart, AcceptNotAwaited, NoBackOff, BackOffForgotten, IgnoreNeeds, StopAnyOrder,
+    StayingUserBlocks, IgnoreClaims, AlwaysSurge, ForgetDoubt, TrustStaleLooks, OlderWishWins, NoYield, NoLookDeadline,
+    ReplaceLiveChanges, IgnoreFailing, LostInvalidation,
+}
+
+#[cfg(feature = "mutants")]
+mod chosen {
+    use super::Mutant;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    static CHOSEN: AtomicU8 = AtomicU8::new(0);
+
+    /// From now on the core makes this mistake.
+    pub fn choose(mutant: Mutant) {
+        CHOSEN.store(mutant as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is(mutant: Mutant) -> bool {
+        CHOSEN.load(Ordering::Relaxed) == mutant as u8
+    }
+}
+
+#[cfg(not(feature = "mutants"))]
+mod chosen {
+    pub(crate) const fn is(_: super::Mutant) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "mutants")]
+pub use chosen::choose;
+pub(crate) use chosen::is;

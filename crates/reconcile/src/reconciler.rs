@@ -1,0 +1,296 @@
+//! The one loop, as a state machine without I/O, clock or tasks.
+//!
+//! The driver's whole duty is: hand in an [`Event`], take [`Command`]s from [`Reconciler::poll`] until there is none, then
+//! sleep until the next event or [`Reconciler::wake_at`].
+
+use crate::{
+    board::Board,
+    decide::decide,
+    flights::Flights,
+    id::{SourceId, Ticket, Time},
+    limits::Limits,
+    look::Looks,
+    mutant::{self, Mutant},
+    order::{Accepted, Command, Event, Look, Step},
+    plan::{Next, Plan},
+    seen::{Observed, Permit},
+    source::Says,
+};
+use abide_spec::UnitId;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// The one state machine that decides about units.
+#[derive(Debug)]
+pub struct Reconciler {
+    pub(crate) limits: Limits,
+    pub(crate) tickets: Ticket,
+    pub(crate) board: Board,
+    pub(crate) looks: Looks,
+    /// Units with a step to take; every other unit that is not settled waits.
+    pub(crate) front: BTreeSet<UnitId>,
+    pub(crate) prepare_front: BTreeSet<UnitId>,
+    waiting: BTreeSet<UnitId>,
+    timers: BTreeSet<(Time, UnitId)>,
+    pub(crate) flights: Flights,
+}
+
+/// What sources ask a person to permit: for wishes that are held, and for late finds.
+type Asked = (BTreeMap<SourceId, Permit>, BTreeMap<SourceId, Permit>);
+
+impl Reconciler {
+    /// `epoch` is durable and larger than that of any agent before on the same machine.
+    pub fn new(limits: Limits, epoch: u64) -> Self {
+        let epoch = if mutant::is(Mutant::ForgetEpoch) { 0 } else { epoch };
+        Self {
+            limits,
+            tickets: Ticket { epoch, n: 0 },
+            board: Board::default(),
+            looks: Looks::default(),
+            front: BTreeSet::new(),
+            prepare_front: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            flights: Flights::default(),
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Time, event: Event) {
+        match event {
+            Event::Restored { source, accepted } => self.board.source(&source).restored = Some(accepted),
+            Event::Wish { source, generation, wish } => {
+                if self.board.source(&source).hear(generation, wish) {
+                    self.board.rejudge(&source);
+                    let owned: Vec<UnitId> = self.board.source(&source).owned.keys().cloned().collect();
+                    self.board.dirty.extend(owned);
+                }
+            }
+            Event::Retry(unit) => {
+                if self.board.units.contains_key(&unit) {
+                    self.board.change(&unit, |entry| {
+                        entry.orders.trouble = None;
+                        entry.retry = true;
+                    });
+                }
+            }
+            Event::Changed(units) => self.looks.want(units),
+            Event::Seen { ticket, world } => self.see(ticket, world),
+            Event::Blind(ticket) => self.looks.fail(ticket, now + self.limits.retry_min),
+            Event::Progress(ticket) => self.progress(now, ticket),
+            Event::Done { ticket, unit, result } => self.end(now, ticket, &unit, result),
+            Event::Accepted { ticket, result } => self.accepted(now, ticket, result.is_ok()),
+        }
+    }
+
+    /// The next thing for the driver to do. Call it until there is none.
+    pub fn poll(&mut self, now: Time) -> Option<Command> {
+        self.fire_timers(now);
+        self.refresh(now);
+        if let Some(ticket) = self.give_up(now) {
+            return Some(Command::Cancel(ticket));
+        }
+        if let Some(command) = self.accept(now) {
+            return Some(command);
+        }
+        self.looks.give_up(now);
+        if let Some(what) = self.looks.next(now, self.tickets, &self.limits) {
+            return Some(Command::Observe { ticket: self.take_ticket(), what });
+        }
+        let is_free = self.flights.prepares() < self.limits.prepares_max;
+        if let Some(unit) = is_free.then(|| self.prepare_front.pop_first()).flatten() {
+            return Some(self.issue(now, &unit));
+        }
+        let is_free = self.flights.others() < self.limits.orders_max;
+        let unit = is_free.then(|| self.front.pop_first()).flatten()?;
+        Some(self.issue(now, &unit))
+    }
+
+    /// When to poll again if nothing happens before. Always later than `now`: what is due was done by [`Self::poll`].
+    pub fn wake_at(&self, now: Time) -> Option<Time> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let accepts = self.board.sources.values().filter_map(|source| source.accepting.as_ref());
+        let accepts = accepts.map(|accepting| accepting.asked.map_or(accepting.not_before, |(_, deadline)| deadline));
+        let all =
+            self.flights.deadline(&self.board).into_iter().chain(timer).chain([self.looks.wake_at()]).chain(accepts);
+        all.filter(|at| *at > now).min()
+    }
+
+    /// The plan as things stand after the last [`Reconciler::poll`].
+    pub fn plan(&self) -> Plan {
+        let (held, late) = self.asked();
+        let mut plan = Plan { held, late, ..Plan::default() };
+        for unit in self.front.iter().chain(&self.prepare_front).chain(&self.waiting) {
+            match self.board.units.get(unit).map(|entry| &entry.next) {
+                Some(Next::Step(step)) => {
+                    plan.steps.insert(unit.clone(), step.clone());
+                }
+                Some(Next::Wait(why)) => {
+                    plan.waiting.insert(unit.clone(), why.clone());
+                }
+                Some(Next::Settled) | None => {}
+            }
+        }
+        plan
+    }
+
+    /// Nothing to do, nothing to wait for.
+    pub fn is_settled(&self) -> bool {
+        let nothing = self.front.is_empty() && self.prepare_front.is_empty() && self.waiting.is_empty();
+        let accepts = self.board.sources.values().any(|source| source.accepting.is_some());
+        nothing && !accepts && self.looks.has_seen_all() && self.asked() == Asked::default()
+    }
+
+    /// Decides everything anew, as if all had changed: what comes out must be what the plan says already.
+    pub fn plan_from_scratch(&mut self, now: Time) -> Plan {
+        self.board.dirty.extend(self.board.units.keys().cloned());
+        self.refresh(now);
+        self.plan()
+    }
+
+    pub(crate) fn asked(&self) -> Asked {
+        let (mut held, mut late) = Asked::default();
+        for (id, source) in self.board.sources.iter().filter(|(_, source)| source.says == Says::Complete) {
+            let guard = |wish, removals| source.guard(id, wish, removals, &self.board.permits, &self.limits);
+            if let Some(wish) = &source.held {
+                let permit = guard(wish, &source.removals(Some(wish))).err();
+                held.extend(permit.map(|permit| (id.clone(), permit)));
+            } else if let Some(wish) = &source.in_force {
+                let permit = guard(wish, &source.going).err();
+                late.extend(permit.map(|permit| (id.clone(), permit)));
+            }
+        }
+        (held, late)
+    }
+
+    fn see(&mut self, ticket: Ticket, world: Observed) {
+        let Some((what, asked)) = self.looks.end(ticket) else { return };
+        let nothing_of: Vec<UnitId> = match what {
+            Look::All => self.board.units.keys().filter(|unit| !world.units.contains_key(unit)).cloned().collect(),
+            Look::Units(units) => units.into_iter().filter(|unit| !world.units.contains_key(unit)).collect(),
+        };
+        if self.board.permits != world.permits {
+            self.board.permits = world.permits;
+            self.board.rejudge_all();
+        }
+        for unit in nothing_of {
+            self.board.set_record(&unit, &Arc::default());
+            self.freshen(ticket, asked, &unit);
+        }
+        for (unit, record) in world.units {
+            self.board.set_record(&unit, &record);
+            self.freshen(ticket, asked, &unit);
+        }
+    }
+
+    /// A look that was asked for after the unit's last order ended knows how it ended.
+    fn freshen(&mut self, look: Ticket, asked: Time, unit: &UnitId) {
+        let Some(entry) = self.board.units.get_mut(unit) else { return };
+        entry.seen_at = asked;
+        if matches!(entry.next, Next::Wait(_)) {
+            self.board.dirty.insert(unit.clone());
+        }
+        if entry.orders.stale.as_ref().is_some_and(|stale| look >= stale.until) {
+            self.board.change(unit, |entry| entry.orders.stale = None);
+        }
+    }
+
+    /// Brings the plan up to date with what changed.
+    fn refresh(&mut self, now: Time) {
+        if !self.looks.has_seen_all() {
+            return;
+        }
+        self.board.judge(now, &self.limits);
+        while let Some(unit) = self.board.dirty.pop_first() {
+            let (next, again_at) = decide(&self.board, &self.limits, now, &unit);
+            self.front.remove(&unit);
+            self.prepare_front.remove(&unit);
+            self.waiting.remove(&unit);
+            let Some(entry) = self.board.units.get_mut(&unit) else { continue };
+            let timer = again_at.filter(|at| *at > now);
+            if let Some(old) = std::mem::replace(&mut entry.timer, timer) {
+                self.timers.remove(&(old, unit.clone()));
+            }
+            self.timers.extend(timer.map(|at| (at, unit.clone())));
+            if next == Next::Settled && entry.is_empty() {
+                self.board.units.remove(&unit);
+                continue;
+            }
+            let list = match &next {
+                Next::Settled => None,
+                Next::Step(Step::Prepare { .. }) => Some(&mut self.prepare_front),
+                Next::Step(_) => Some(&mut self.front),
+                Next::Wait(_) => Some(&mut self.waiting),
+            };
+            entry.next = next;
+            list.map(|list| list.insert(unit));
+        }
+    }
+
+    /// A time that was waited for asks for a look: what is ready for so long is judged by what is seen, not by the clock.
+    fn fire_timers(&mut self, now: Time) {
+        while let Some((_, unit)) = self.timers.pop_first_if(|(at, _)| *at <= now) {
+            if let Some(entry) = self.board.units.get_mut(&unit) {
+                entry.timer = None;
+            }
+            self.looks.want([unit.clone()].into());
+            self.board.dirty.insert(unit);
+        }
+    }
+
+    /// A wish that passed the guard, to be written before anything is done about it.
+    fn accept(&mut self, now: Time) -> Option<Command> {
+        let ticket = self.tickets;
+        let deadline = now + self.limits.silence_max;
+        let (source, accepted) = self.board.sources.iter_mut().find_map(|(id, source)| {
+            let accepting = source.accepting.as_mut()?;
+            let is_due = accepting.asked.map_or(now >= accepting.not_before, |(_, deadline)| now >= deadline);
+            if !is_due {
+                return None;
+            }
+            accepting.asked = Some((ticket, deadline));
+            Some((id.clone(), accepting.accepted.clone()))
+        })?;
+        self.take_ticket();
+        Some(Command::Accept { ticket, source, accepted })
+    }
+
+    fn accepted(&mut self, now: Time, ticket: Ticket, is_written: bool) {
+        let is_it = |accepting: &crate::source::Accepting| accepting.asked.is_some_and(|(asked, _)| asked == ticket);
+        let found = self.board.sources.iter_mut().find(|(_, source)| source.accepting.as_ref().is_some_and(is_it));
+        let Some((id, source)) = found else { return };
+        let Some(mut accepting) = source.accepting.take() else { return };
+        let id = id.clone();
+        if is_written {
+            self.board.put_in_force(&id, accepting.accepted);
+        } else {
+            accepting.asked = None;
+            accepting.not_before = now + self.limits.retry_min;
+            source.accepting = Some(accepting);
+        }
+    }
+
+    pub(crate) fn take_ticket(&mut self) -> Ticket {
+        let ticket = self.tickets;
+        self.tickets.n += 1;
+        ticket
+    }
+
+    /// What is in force of a source, if anything.
+    pub fn in_force(&self, source: &SourceId) -> Option<&Accepted> {
+        self.board.sources.get(source).filter(|source| source.in_force.is_some()).map(|source| &source.accepted)
+    }
+}
+
+/// `BTreeSet::pop_first` with a condition.
+trait PopFirstIf<T> {
+    fn pop_first_if(&mut self, condition: impl FnOnce(&T) -> bool) -> Option<T>;
+}
+
+impl<T: Ord> PopFirstIf<T> for BTreeSet<T> {
+    fn pop_first_if(&mut self, condition: impl FnOnce(&T) -> bool) -> Option<T> {
+        if self.first().is_some_and(condition) { self.pop_first() } else { None }
+    }
+}

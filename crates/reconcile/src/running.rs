@@ -1,0 +1,260 @@
+//! How a unit comes to run what it should.
+//!
+//! ```text
+//!                       ┌ shares what can't move: stop the old one (swap) ┐
+//!  prepare ─► needs met ┤                                                 ├► start ─► ready, steady ─► activate
+//!                       └ nothing shared: the old one serves on (surge) ──┘               │
+//!                                                                                         ├─► mark good, stop the old
+//!                                    not ready in time, or exits again and again ─► mark bad ─► the last good one is
+//!                                                                                              the target, same way
+//! ```
+//!
+//! A version that differs in live fields alone is an update of what runs. A tombstone remembers a crash loop.
+
+use crate::{
+    decide::{Decision, Unit, step, wait, wait_until},
+    entry::Target,
+    id::SourceId,
+    mutant::{self, Mutant},
+    order::{Step, Verdict},
+    plan::{Next, Why},
+    seen::{Owner, Phase, Role, Seen},
+    want::{Claim, Want},
+};
+use abide_spec::{Kind, UnitId, kind::Condition};
+use std::sync::Arc;
+
+pub(crate) struct Running<'a> {
+    pub(crate) unit: Unit<'a>,
+    pub(crate) want: &'a Arc<Want>,
+    pub(crate) wish: &'a Arc<Want>,
+    pub(crate) source: &'a SourceId,
+}
+
+impl Running<'_> {
+    pub(crate) fn next(&self) -> Decision {
+        let record = self.unit.record;
+        if record.has_completed(self.want) {
+            return self.clear_away(None);
+        }
+        let is_superseded = |seen: &&Seen| seen.role == Role::Candidate && seen.want.shape != self.want.shape;
+        if let Some(seen) = record.live().find(is_superseded) {
+            return step(Step::Stop { instance: seen.instance });
+        }
+        if let Some(seen) = record.current(self.want.digest) {
+            return self.bring_up(seen);
+        }
+        let is_updated = |seen: &&Seen| seen.want.shape == self.want.shape && !mutant::is(Mutant::ReplaceLiveChanges);
+        match record.live().filter(is_updated).min_by_key(|seen| (seen.role != Role::Active, seen.instance)) {
+            Some(seen) => step(Step::Update { instance: seen.instance, to: Arc::clone(self.want) }),
+            None => self.bring_in(),
+        }
+    }
+
+    /// An instance of the right version is there: see that it proves itself and takes over.
+    fn bring_up(&self, seen: &Seen) -> Decision {
+        let Unit { limits, record, entry, .. } = self.unit;
+        let ready = match seen.phase {
+            Phase::Away { since } => return wait(Why::Away(since)),
+            Phase::Exited { .. } => return wait(Why::NotReady),
+            Phase::Running { failing: true, .. } if !mutant::is(Mutant::IgnoreFailing) => {
+                return step(Step::Kill { instance: seen.instance });
+            }
+            Phase::Running { started, ready: None, .. } => return self.unready(started),
+            Phase::Running { ready: Some(ready), .. } => ready,
+        };
+        let steady = if self.proves_itself() { ready + limits.steady } else { ready };
+        let is_steady = entry.seen_at >= steady;
+        if seen.role != Role::Active {
+            let takes_over = record.live().any(|other| other.role == Role::Active);
+            if takes_over && !is_steady && !mutant::is(Mutant::ActivateUnproven) {
+                return wait_until(steady, Why::Proving(steady));
+            }
+            let mut ports = self.want.claims.iter().filter(|claim| claim.is_movable());
+            return match ports.find_map(|port| self.contender(port)) {
+                Some(claimed) => wait(claimed),
+                None => step(Step::Activate { instance: seen.instance }),
+            };
+        }
+        if self.proves_itself() && self.is_not_marked(seen) {
+            return if is_steady {
+                step(Step::Mark(Verdict::Good(Arc::clone(&seen.want))))
+            } else {
+                wait_until(steady, Why::Proving(steady))
+            };
+        }
+        self.clear_away(Some(seen))
+    }
+
+    /// It runs, and is not ready: after its time it is bad, if there is one to go back to.
+    fn unready(&self, started: crate::id::Time) -> Decision {
+        let give_up = started + self.want.ready_within;
+        match self.bad() {
+            Some(bad) if self.unit.entry.seen_at >= give_up => bad,
+            Some(_) => wait_until(give_up, Why::NotReady),
+            None => wait(Why::NotReady),
+        }
+    }
+
+    /// No live instance of the right version: find out what stands in the way of one.
+    fn bring_in(&self) -> Decision {
+        let Unit { record, entry, .. } = self.unit;
+        let of_version = |seen: &&Seen| seen.want.digest == self.want.digest;
+        let tombstone = record.exited().filter(of_version).max_by_key(|seen| seen.instance);
+        let attempt = match tombstone.map_or(Ok(0), |seen| self.after_exit(seen)) {
+            Ok(attempt) => attempt,
+            Err(decision) => return decision,
+        };
+        if entry.orders.prepared != Some(self.want.digest) {
+            return step(Step::Prepare { want: Arc::clone(self.want) });
+        }
+        if let Some(decision) = self.make_way() {
+            return decision;
+        }
+        if let Some(why) = self.missing_need(tombstone.is_some() && record.live().next().is_none()) {
+            return wait(why);
+        }
+        let old = self.old_ones().into_iter().find(|old| self.excludes(old));
+        if let Some(old) = old {
+            return step(Step::Stop { instance: old.instance });
+        }
+        let mut fixed = self.want.claims.iter().filter(|claim| !claim.is_movable());
+        if let Some(why) = fixed.find_map(|claim| self.holder(claim)) {
+            return wait(why);
+        }
+        step(Step::Start { want: Arc::clone(self.want), owner: self.owner(), attempt })
+    }
+
+    /// What a dead instance of the right version means: how many exits in a row, or what to do instead of a start.
+    fn after_exit(&self, seen: &Seen) -> Result<u32, Decision> {
+        let Unit { now, limits, .. } = self.unit;
+        let Phase::Exited { started, at, code } = seen.phase else { return Ok(0) };
+        if self.want.is_completed_by(code) {
+            return Err(step(Step::Mark(Verdict::Completed(Arc::clone(self.want)))));
+        }
+        if self.want.is_failed_by(code) {
+            return Err(wait(Why::Failed(code)));
+        }
+        let was_steady = at >= started + limits.steady;
+        let attempt = if was_steady || mutant::is(Mutant::BackOffForgotten) { 1 } else { seen.attempt + 1 };
+        if let (Some(bad), true) = (self.bad(), attempt >= limits.tries_max) {
+            return Err(bad);
+        }
+        let at = at + limits.restart_wait(attempt);
+        if now < at && !mutant::is(Mutant::NoBackOff) {
+            return Err(wait_until(at, Why::CrashLoop { attempt, code, at }));
+        }
+        Ok(attempt)
+    }
+
+    /// What old instances have to do before anything is waited for: leave a way back, and let go of what others wait for.
+    fn make_way(&self) -> Option<Decision> {
+        let old_ones = self.old_ones();
+        let serving = old_ones.last()?;
+        if self.is_proven(serving) && self.is_not_marked(serving) && !mutant::is(Mutant::SwapWithoutGoodMark) {
+            return Some(step(Step::Mark(Verdict::Good(Arc::clone(&serving.want)))));
+        }
+        let yields = old_ones.iter().find(|old| self.must_yield(old))?;
+        Some(step(Step::Stop { instance: yields.instance }))
+    }
+
+    /// The unit serves as it should; what is left of earlier instances goes.
+    fn clear_away(&self, keep: Option<&Seen>) -> Decision {
+        let record = self.unit.record;
+        let kept = keep.map(|seen| seen.instance);
+        if let Some(rest) = record.instances.iter().find(|seen| Some(seen.instance) != kept) {
+            return step(Step::Stop { instance: rest.instance });
+        }
+        if record.owner.as_ref().is_some_and(|owner| *owner != self.owner()) {
+            return step(Step::Adopt(self.owner()));
+        }
+        let is_wish = self.want.digest == self.wish.digest;
+        if is_wish { (Next::Settled, None) } else { wait(Why::Rejected(self.wish.digest)) }
+    }
+
+    fn owner(&self) -> Owner {
+        Owner { source: self.source.clone(), reclaim: self.wish.reclaim }
+    }
+
+    /// All live instances, the one that serves last.
+    fn old_ones(&self) -> Vec<&Seen> {
+        let mut old: Vec<&Seen> = self.unit.record.live().collect();
+        old.sort_by_key(|seen| seen.role == Role::Active);
+        old
+    }
+
+    /// The verdict that takes this version back, if it is new and there is one to go back to.
+    fn bad(&self) -> Option<Decision> {
+        let good = self.unit.record.good.as_ref()?;
+        let can_go_back = self.want.digest == self.wish.digest && good.digest != self.want.digest;
+        can_go_back.then(|| step(Step::Mark(Verdict::Bad(Arc::clone(self.want)))))
+    }
+
+    /// A volume has no versions to go back to: it is there or it isn't.
+    fn proves_itself(&self) -> bool {
+        self.unit.id.kind != Kind::Volume
+    }
+
+    fn is_proven(&self, seen: &Seen) -> bool {
+        let steady = |ready| self.unit.entry.seen_at >= ready + self.unit.limits.steady;
+        self.proves_itself() && seen.role == Role::Active && seen.ready_since().is_some_and(steady)
+    }
+
+    fn is_not_marked(&self, seen: &Seen) -> bool {
+        self.unit.record.good.as_ref().is_none_or(|good| *good != seen.want)
+    }
+
+    /// Whether old and new can't run side by side.
+    fn excludes(&self, old: &Seen) -> bool {
+        let shared = |claim: &Claim| !claim.is_movable() && self.want.claims.contains(claim);
+        old.want.claims.iter().any(shared) && !mutant::is(Mutant::AlwaysSurge)
+    }
+
+    /// Whether `old` has what another unit waits for and the new version has no use for. Both units may wait for each
+    /// other in this, so it goes before anything else is waited for.
+    fn must_yield(&self, old: &Seen) -> bool {
+        let is_waited_for = |claim: &Claim| {
+            let uses = self.unit.board.claims.get(claim);
+            uses.is_some_and(|uses| uses.claimants.iter().any(|unit| unit != self.unit.id))
+        };
+        let is_let_go = |claim: &&Claim| !claim.is_movable() && !self.want.claims.contains(*claim);
+        old.want.claims.iter().filter(is_let_go).any(is_waited_for) && !mutant::is(Mutant::NoYield)
+    }
+
+    fn holder(&self, claim: &Claim) -> Option<Why> {
+        let holders = self.unit.board.claims.get(claim).map(|uses| &uses.holders);
+        let other = holders.into_iter().flatten().find(|unit| *unit != self.unit.id);
+        other.filter(|_| !mutant::is(Mutant::IgnoreClaims)).map(|unit| Why::Claimed(claim.clone(), unit.clone()))
+    }
+
+    /// Who has the port by right. A unit that has it, but is not wanted to, loses it.
+    fn contender(&self, port: &Claim) -> Option<Why> {
+        let uses = self.unit.board.claims.get(port)?;
+        let mut both = uses.holders.intersection(&uses.claimants);
+        both.find(|unit| *unit != self.unit.id).map(|unit| Why::Claimed(port.clone(), unit.clone()))
+    }
+
+    /// A new version starts on needs that are as they should be; a restart only asks that they work, so that a unit that
+    /// is being replaced doesn't keep down what uses it.
+    fn missing_need(&self, is_restart: bool) -> Option<Why> {
+        let is_missing = |(unit, need): &(&UnitId, &Condition)| !self.is_met(unit, **need, is_restart);
+        let missing = self.want.needs.iter().find(is_missing);
+        missing.filter(|_| !mutant::is(Mutant::IgnoreNeeds)).map(|(unit, need)| Why::Needs(unit.clone(), *need))
+    }
+
+    fn is_met(&self, id: &UnitId, need: Condition, is_restart: bool) -> bool {
+        let board = self.unit.board;
+        let Some(entry) = board.units.get(id) else { return false };
+        let Target::Run { want, .. } = board.target(id, entry) else { return false };
+        let current = entry.record.current(want.digest);
+        match need {
+            Condition::Completed => entry.record.has_completed(want) && !entry.is_changing(),
+            Condition::Started => current.is_some() && !entry.is_changing(),
+            Condition::Ready if is_restart => entry.record.serving().is_some(),
+            Condition::Ready => {
+                let serves = |seen: &Seen| seen.role == Role::Active && seen.ready_since().is_some();
+                current.is_some_and(serves) && !entry.is_changing()
+            }
+        }
+    }
+}
