@@ -5,7 +5,7 @@
 //! commits without history (`shallow`), both by rename. What is damaged or in too many packs is made anew beside the old
 //! one, along with the commits to keep, and swapped in by rename. Readers need no lock.
 
-use git2::{Odb, OdbLookupFlags, Oid, Repository, RepositoryInitOptions};
+use git2::{Odb, OdbLookupFlags, Oid, PackBuilder, Repository, RepositoryInitOptions};
 use std::{
     collections::{BTreeSet, HashSet},
     fs::{self, File, TryLockError},
@@ -37,7 +37,7 @@ pub enum CacheError {
         source: io::Error,
     },
     /// Git's objects.
-    #[error("the objects in {path}: {source}")]
+    #[error("the objects in {path}: {}", source.message())]
     Objects {
         /// Where.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum CacheError {
         source: git2::Error,
     },
     /// A pack that was received is no good.
-    #[error("the pack received: {0}")]
+    #[error("what came is no good: {}", .0.message())]
     Pack(#[from] git2::Error),
     /// A pack could not be received.
     #[error("receiving a pack: {0}")]
@@ -130,8 +130,8 @@ impl Store {
         if let Ok(current) = Repository::open_bare(directory.join(CURRENT)) {
             for id in keep {
                 // One that is damaged is what the new cache is made for.
-                let copied = store.receive(|pack| write_pack(&current, *id, None, pack));
-                if copied.is_ok() && is_complete(&current, *id) {
+                let copied = pack(&current, *id, None).and_then(|pack| store.receive(|to| send(pack, to)));
+                if copied.is_ok() {
                     store.check(*id)?;
                 }
             }
@@ -301,13 +301,8 @@ fn visit(
     Ok(())
 }
 
-/// Writes the pack of a commit without its history, and without what commit `have` has.
-pub(crate) fn write_pack(
-    from: &Repository,
-    commit: Oid,
-    have: Option<Oid>,
-    to: &mut dyn Write,
-) -> Result<(), git2::Error> {
+/// The pack of a commit without its history, and without what commit `have` has. Fails if anything of it is missing.
+pub(crate) fn pack(from: &Repository, commit: Oid, have: Option<Oid>) -> Result<PackBuilder<'_>, git2::Error> {
     let mut seen = HashSet::new();
     if let Some(have) = have.and_then(|have| from.find_commit(have).ok()) {
         // If that one is damaged here, more is sent than needed.
@@ -316,13 +311,18 @@ pub(crate) fn write_pack(
     let mut pack = from.packbuilder()?;
     pack.insert_object(commit, None)?;
     visit(from, from.find_commit(commit)?.tree_id(), &mut seen, &mut |id, _| pack.insert_object(id, None))?;
+    Ok(pack)
+}
+
+/// Writes a pack.
+pub(crate) fn send(mut pack: PackBuilder<'_>, to: &mut dyn Write) -> Result<(), git2::Error> {
     let mut failed = None;
-    let packed = pack.foreach(|bytes| {
+    let sent = pack.foreach(|bytes| {
         failed = to.write_all(bytes).err();
         failed.is_none()
     });
     match failed {
         Some(error) => Err(git2::Error::from_str(&format!("sending a pack: {error}"))),
-        None => packed,
+        None => sent,
     }
 }

@@ -68,12 +68,14 @@ enum JobError {
     Remote(#[from] RemoteError),
     #[error("{0}")]
     Cache(#[from] CacheError),
-    #[error("{0}")]
+    #[error("what it sends is no good: {}", .0.message())]
     Git(#[from] git2::Error),
     #[error("{0}")]
     Text(String),
     #[error("{0}")]
     Stream(#[from] io::Error),
+    #[error("the pack broke off")]
+    Silent,
 }
 
 /// Does one job and answers: all of the hidden command `abide fetch JOB`.
@@ -91,11 +93,16 @@ pub fn fetch_child(job: &OsStr) -> ExitCode {
 }
 
 fn exit(result: Result<(), JobError>) -> ExitCode {
-    let Err(error) = result else { return ExitCode::SUCCESS };
+    let error = match result {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(JobError::Silent) => return ExitCode::FAILURE,
+        Err(error) => error,
+    };
     // A cache that breaks while it is written may have been broken before: it is made anew then.
     let is_cache_damaged = matches!(
         error,
-        JobError::Git(_) | JobError::Cache(CacheError::Objects { .. } | CacheError::Pack(_) | CacheError::Incomplete { .. })
+        JobError::Git(_)
+            | JobError::Cache(CacheError::Objects { .. } | CacheError::Pack(_) | CacheError::Incomplete { .. })
     );
     // Whoever doesn't listen any more has his reasons.
     drop(send(&Answer::Failed { why: error.to_string(), is_cache_damaged }));
@@ -148,10 +155,16 @@ fn read(path: &Path, branch: &str, known: &[String]) -> Result<(), JobError> {
         Err(error) if error.code() == ErrorCode::NotFound => return Ok(send(&Answer::Absent)?),
         Err(error) => return Err(error.into()),
     };
-    send(&Answer::Tip { commit: tip.to_string() })?;
-    if !known.contains(&tip.to_string()) {
-        let have = ids(known).into_iter().next();
-        cache::write_pack(&repository, tip, have, &mut io::stdout())?;
+    let commit = tip.to_string();
+    if known.contains(&commit) {
+        return Ok(send(&Answer::Tip { commit })?);
+    }
+    // All that can be missing is found before anything is promised.
+    let pack = cache::pack(&repository, tip, ids(known).into_iter().next())?;
+    send(&Answer::Tip { commit })?;
+    if cache::send(pack, &mut io::stdout()).is_err() {
+        // Who reads the pack sees it end too early, and says so.
+        return Err(JobError::Silent);
     }
     Ok(())
 }
@@ -161,7 +174,9 @@ fn unreadable(path: &Path, error: &git2::Error) -> String {
     let path = path.display();
     let text = error.message();
     if text.contains("refstorage") {
-        return format!("{path} keeps its references in reftable, which abide can't read: run `git refs migrate --ref-format=files` in it");
+        return format!(
+            "{path} keeps its references in reftable, which abide can't read: run `git refs migrate --ref-format=files` in it"
+        );
     }
     if text.contains("object format") || text.contains("objectformat") {
         return format!("{path} is a SHA-256 repository, which abide can't read yet; SHA-1 ones work");

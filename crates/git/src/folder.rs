@@ -56,7 +56,8 @@ pub enum CommitError {
 /// A folder as it lies on disk. It isn't kept from changing meanwhile; [`commit`] is for what must not.
 pub fn of_folder(folder: &Path) -> Result<Snapshot, SnapshotError> {
     let opened = Folder::open(folder);
-    let opened = opened.map_err(|why| SnapshotError::Folder { folder: folder.display().to_string(), why: why.desc().to_owned() })?;
+    let opened = opened
+        .map_err(|why| SnapshotError::Folder { folder: folder.display().to_string(), why: why.desc().to_owned() })?;
     Snapshot::take(Box::new(opened), "")
 }
 
@@ -67,13 +68,9 @@ pub fn commit(folder: &Path, directory: &Path) -> Result<Oid, CommitError> {
     let _lock = cache::lock(directory)?;
     let store = cache::Store::open(directory, &[])?;
     let shown = folder.display().to_string();
-    let opened = Folder::open(folder)
-        .map_err(|why| CommitError::Read { folder: shown.clone(), why: why.desc().to_owned() })?;
-    let write = |source| CommitError::Write {
-        folder: shown.clone(),
-        cache: directory.display().to_string(),
-        source,
-    };
+    let opened =
+        Folder::open(folder).map_err(|why| CommitError::Read { folder: shown.clone(), why: why.desc().to_owned() })?;
+    let write = |source| CommitError::Write { folder: shown.clone(), cache: directory.display().to_string(), source };
     let memory = Repository::open_bare(store.path()).map_err(write)?;
     let mut index = Index::new().map_err(write)?;
     let odb = memory.odb().map_err(write)?;
@@ -90,7 +87,7 @@ pub fn commit(folder: &Path, directory: &Path) -> Result<Oid, CommitError> {
     if !store.has(id) {
         let mut bytes = git2::Buf::new();
         pack.dump(&memory, &mut bytes).map_err(write)?;
-        store.write_pack(&mut &bytes[..]).map_err(CacheError::from)?;
+        store.write_pack(&mut &bytes[..])?;
         store.check(id)?;
     }
     store.finish()?;
@@ -125,8 +122,9 @@ impl Committing<'_> {
             if name == b".git" {
                 continue;
             }
-            let name = String::from_utf8(name)
-                .map_err(|name| bad(folder, format!("{:?} is not UTF-8", name.into_bytes().escape_ascii().to_string())))?;
+            let name = String::from_utf8(name).map_err(|name| {
+                bad(folder, format!("{:?} is not UTF-8", name.into_bytes().escape_ascii().to_string()))
+            })?;
             let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
             let left = FOLDER_BYTES_MAX.saturating_sub(self.bytes);
             let (mode, content) = match kind {
@@ -142,7 +140,9 @@ impl Committing<'_> {
                     (mode, self.folder.read(&path, left).map_err(|why| bad(&path, why))?)
                 }
                 Kind::Link => (0o120_000, self.folder.link(&path).map_err(|why| bad(&path, why))?),
-                Kind::Submodule | Kind::Other => return Err(bad(&path, "it is neither a file nor a folder".to_owned())),
+                Kind::Submodule | Kind::Other => {
+                    return Err(bad(&path, "it is neither a file nor a folder".to_owned()));
+                }
             };
             self.bytes += content.len() as u64;
             let id = self.odb.write(git2::ObjectType::Blob, &content)?;
@@ -183,7 +183,7 @@ impl Folder {
 
     fn beneath(&self, path: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
         let how = OpenHow::new()
-            .flags(flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+            .flags(flags | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
         openat2(&self.0, if path.is_empty() { "." } else { path }, how)
     }
@@ -222,9 +222,12 @@ impl Layout for Folder {
     }
 
     fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
-        let file = self.beneath(path, OFlag::O_RDONLY).and_then(|file| match fstat(&file)?.st_mode & SFlag::S_IFMT.bits() {
-            mode if mode == SFlag::S_IFREG.bits() => Ok(file),
-            _ => Err(Errno::EINVAL),
+        // Opening a pipe would wait for its other end.
+        let file = self.beneath(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK).and_then(|file| {
+            match fstat(&file)?.st_mode & SFlag::S_IFMT.bits() {
+                mode if mode == SFlag::S_IFREG.bits() => Ok(file),
+                _ => Err(Errno::EINVAL),
+            }
         });
         let file = File::from(file.map_err(|error| error.desc().to_owned())?);
         let mut bytes = Vec::new();

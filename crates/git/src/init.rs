@@ -79,6 +79,9 @@ pub enum InitError {
 }
 
 /// Makes the repository, or puts one of ours right.
+///
+/// Git refuses to work in a repository of another owner (`safe.directory` of git-config(1)), so each member of a group has
+/// to trust it once: `git config --global --add safe.directory DIR`.
 pub fn init(folder: &Path, init: &Init<'_>) -> Result<Made, InitError> {
     crate::start();
     let head = format!("refs/heads/{}", init.branch);
@@ -183,20 +186,32 @@ fn quote(text: &OsStr) -> Vec<u8> {
     quoted
 }
 
-/// Lets a group push: all of it is theirs to write but the hooks and the configuration, which run as whoever pushes.
+/// Lets a group push. Objects and references are theirs to write; in the repository's own folder they may make files (for
+/// locks) and, by the sticky bit, replace none that isn't theirs: hooks and configuration act with the rights of whoever
+/// pushes next.
 fn share(folder: &Path, group: u32) -> Result<(), InitError> {
     let disk = |path: &Path, source| InitError::Disk { what: "sharing", path: path.to_owned(), source };
     let mut folders = vec![folder.to_owned()];
     while let Some(path) = folders.pop() {
+        let is_top = path == folder;
+        let mode = if is_top { 0o3775 } else { 0o2775 };
         chown(&path, None, Some(group)).map_err(|source| disk(&path, source))?;
         // Set-group-id: what is made in there belongs to the group too.
-        fs::set_permissions(&path, Permissions::from_mode(0o2775)).map_err(|source| disk(&path, source))?;
+        fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|source| disk(&path, source))?;
         for entry in fs::read_dir(&path).map_err(|source| disk(&path, source))? {
             let entry = entry.map_err(|source| disk(&path, source))?;
             let is_folder = entry.file_type().map_err(|source| disk(&path, source))?.is_dir();
-            if is_folder && entry.file_name() != "hooks" {
-                folders.push(entry.path());
-            }
+            let mode = match (is_folder, entry.file_name() == "hooks") {
+                (true, true) => 0o755,
+                (true, false) => {
+                    folders.push(entry.path());
+                    continue;
+                }
+                (false, _) if is_top => 0o644,
+                // Objects and references keep what Git gave them.
+                (false, _) => continue,
+            };
+            fs::set_permissions(entry.path(), Permissions::from_mode(mode)).map_err(|source| disk(&path, source))?;
         }
     }
     Ok(())

@@ -27,9 +27,18 @@ pub(crate) enum PacketError {
     /// The sender gave up, in its words.
     #[error("the server says: {0}")]
     Remote(String),
+    /// The stream ended where a packet has more.
+    #[error("the answer ends too early")]
+    Short,
     /// The stream broke off, or took too long.
     #[error("the answer broke off: {0}")]
-    Broken(#[from] io::Error),
+    Broken(#[source] io::Error),
+}
+
+impl From<io::Error> for PacketError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Short } else { Self::Broken(error) }
+    }
 }
 
 /// Reads the next packet.

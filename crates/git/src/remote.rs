@@ -66,7 +66,7 @@ pub(crate) enum RemoteError {
     Sha256,
     #[error("it speaks protocol version 0 and can't send a single commit (no `shallow`)")]
     NoShallow,
-    #[error("it sends more than {} MiB", .0 >> 20)]
+    #[error("it sends more than {0} bytes")]
     TooLarge(u64),
     #[error("it sends something that is not Git's protocol: {0}")]
     Protocol(String),
@@ -254,14 +254,18 @@ fn follow(base: &str, to: &str, service: &str) -> Option<String> {
         Some((uri.scheme_str()?.to_owned(), uri.authority()?.as_str().to_ascii_lowercase()))
     };
     let from = origin(base)?;
-    let to = if to.starts_with('/') && !to.starts_with("//") { format!("{}://{}{to}", from.0, from.1) } else { to.into() };
+    let to =
+        if to.starts_with('/') && !to.starts_with("//") { format!("{}://{}{to}", from.0, from.1) } else { to.into() };
     (origin(&to)? == from).then(|| to.strip_suffix(service).map(str::to_owned)).flatten()
 }
 
 fn transport(error: &ureq::Error) -> RemoteError {
     RemoteError::Transport(match error {
         ureq::Error::HostNotFound => "its name isn't known: look at the URL and at this machine's DNS".to_owned(),
-        ureq::Error::Rustls(error) => format!("its certificate isn't trusted: {error}; see `credentials.caFile`"),
+        // What TLS has to say comes as an error of the stream.
+        ureq::Error::Io(error) if error.to_string().contains("certificate") => {
+            format!("{error}; if it is your own authority's, name its file in `credentials.caFile`")
+        }
         ureq::Error::Io(error) => error.to_string(),
         error => error.to_string(),
     })

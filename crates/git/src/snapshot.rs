@@ -27,7 +27,10 @@ const LINKS_MAX: usize = 40;
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    File { bytes: u64, is_executable: bool },
+    File {
+        bytes: u64,
+        is_executable: bool,
+    },
     Folder,
     Link,
     Submodule,
@@ -101,7 +104,8 @@ impl Snapshot {
             Ok(_) => return Err(bad("a file is there".to_owned())),
             Err(why) => return Err(bad(why)),
         };
-        let mut listing = Listing { layout: layout.as_ref(), files: BTreeMap::new(), links: Vec::new(), entries: 0 };
+        let mut listing =
+            Listing { layout: layout.as_ref(), base: &folder, files: BTreeMap::new(), links: Vec::new(), entries: 0 };
         listing.walk(&folder, "", &BTreeSet::from([folder.clone()]))?;
         listing.links()?;
         let files = listing.files;
@@ -125,7 +129,11 @@ impl Tree for Snapshot {
             None => return Err("it is not there".to_owned()),
         };
         if found.bytes > FILE_BYTES_MAX {
-            return Err(format!("it has {} bytes, more than the {} MiB a file may have", found.bytes, FILE_BYTES_MAX >> 20));
+            return Err(format!(
+                "it has {} bytes, more than the {} MiB a file may have",
+                found.bytes,
+                FILE_BYTES_MAX >> 20
+            ));
         }
         let bytes = self.layout.read(&found.path, FILE_BYTES_MAX)?;
         // https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md: a pointer is a small text that begins so.
@@ -139,6 +147,8 @@ impl Tree for Snapshot {
 /// A snapshot in the making.
 struct Listing<'a> {
     layout: &'a dyn Layout,
+    /// The real folder that is listed.
+    base: &'a str,
     files: BTreeMap<String, Result<Found, String>>,
     /// Links, as they are called and where they really are, for when all else is listed.
     links: Vec<(String, String, BTreeSet<String>)>,
@@ -149,7 +159,8 @@ impl Listing<'_> {
     /// Lists what is in `folder` as what is in `shown`. `above` are the real folders that hold it.
     fn walk(&mut self, folder: &str, shown: &str, above: &BTreeSet<String>) -> Result<(), SnapshotError> {
         let list = self.layout.list(folder);
-        let list = list.map_err(|why| SnapshotError::Folder { folder: printable(folder.as_bytes()), why })?;
+        let shown_folder = || if folder.is_empty() { "/".to_owned() } else { printable(folder.as_bytes()) };
+        let list = list.map_err(|why| SnapshotError::Folder { folder: shown_folder(), why })?;
         for (name, kind) in list {
             self.entries += 1;
             if self.entries > ENTRIES_MAX {
@@ -158,13 +169,15 @@ impl Listing<'_> {
             if name.starts_with(b".") {
                 continue;
             }
-            let text = printable(&name);
-            let path = join(shown, &text);
-            if let Some(why) = odd_name(&name, &path) {
-                self.files.insert(path, Err(why.to_owned()));
-                continue;
-            }
-            let real = join(folder, &text);
+            let text = match usable_name(&name, shown) {
+                Ok(text) => text,
+                Err(why) => {
+                    self.files.insert(join(shown, &visible(&name)), Err(why.to_owned()));
+                    continue;
+                }
+            };
+            let path = join(shown, text);
+            let real = join(folder, text);
             match kind {
                 Kind::Folder => {
                     let mut above = above.clone();
@@ -180,8 +193,12 @@ impl Listing<'_> {
 
     /// Follows the links that were met, and those met on the way.
     fn links(&mut self) -> Result<(), SnapshotError> {
-        let mut documents: BTreeSet<String> =
-            self.files.iter().filter(|(path, _)| is_document(path)).filter_map(|(_, file)| Some(file.as_ref().ok()?.path.clone())).collect();
+        let mut documents: BTreeSet<String> = self
+            .files
+            .iter()
+            .filter(|(path, _)| is_document(path))
+            .filter_map(|(_, file)| Some(file.as_ref().ok()?.path.clone()))
+            .collect();
         while let Some((path, real, mut above)) = self.links.pop() {
             let folder = real.rsplit_once('/').map_or("", |(folder, _)| folder);
             let name = &real[folder.len()..];
@@ -197,35 +214,54 @@ impl Listing<'_> {
                 Ok((target, kind)) => self.insert(path, target, kind),
             }
         }
-        // A document counts once, however many links lead to it.
-        self.files.retain(|path, file| match file {
-            Ok(file) if is_document(path) && file.path != *path => documents.insert(file.path.clone()),
-            _ => true,
-        });
+        // A document counts once, however many links lead to it: as the one with the shortest way.
+        let is_alias = |path: &str, file: &Found| is_document(path) && file.path != join(self.base, path);
+        let aliases = self.files.iter().filter_map(|(path, file)| Some((path, file.as_ref().ok()?)));
+        let mut aliases: Vec<(usize, String, String)> = aliases
+            .filter(|(path, file)| is_alias(path, file))
+            .map(|(path, file)| (path.matches('/').count(), path.clone(), file.path.clone()))
+            .collect();
+        aliases.sort();
+        for (_, alias, real) in aliases {
+            if !documents.insert(real) {
+                self.files.remove(&alias);
+            }
+        }
         Ok(())
     }
 
     fn insert(&mut self, path: String, real: String, kind: Kind) {
         let found = match kind {
             Kind::File { bytes, is_executable } => Ok(Found { path: real, bytes, is_executable }),
-            Kind::Submodule => Err("it is a submodule, which abide doesn't fetch: commit the files themselves".to_owned()),
+            Kind::Submodule => {
+                Err("it is a submodule, which abide doesn't fetch: commit the files themselves".to_owned())
+            }
             _ => Err("it is neither a file nor a folder".to_owned()),
         };
         self.files.insert(path, found);
     }
 }
 
-/// Why no file may have this name.
-fn odd_name(name: &[u8], path: &str) -> Option<&'static str> {
-    if path.len() > PATH_BYTES_MAX {
-        return Some("its path is longer than 4096 bytes");
-    }
+/// The name as text, or why nothing of this name is read.
+fn usable_name<'a>(name: &'a [u8], folder: &str) -> Result<&'a str, &'static str> {
     match std::str::from_utf8(name) {
-        Err(_) => Some("its name is not UTF-8"),
-        Ok(name) if name.is_empty() || name.contains('/') => Some("its name is none that a file can have"),
-        Ok(name) if name.chars().any(char::is_control) => Some("its name has control characters"),
-        Ok(name) if name.trim() != name => Some("its name begins or ends with a blank"),
-        Ok(_) => None,
+        _ if folder.len() + 1 + name.len() > PATH_BYTES_MAX => Err("its path is longer than 4096 bytes"),
+        Err(_) => Err("its name is not UTF-8"),
+        Ok(name) if name.is_empty() || name.contains('/') => Err("its name is none that a file can have"),
+        Ok(name) if name.chars().any(char::is_control) => Err("its name has control characters"),
+        Ok(name) if name.trim() != name => Err("its name begins or ends with a blank"),
+        Ok(name) => Ok(name),
+    }
+}
+
+/// A name that is not usable, for a person. Its ending stays: a document that can't be read is a mistake.
+fn visible(name: &[u8]) -> String {
+    const BYTES_MAX: usize = 60;
+    let text = name[..name.len().min(BYTES_MAX)].escape_ascii().to_string().replace('/', "\\x2f").replace(' ', "\\x20");
+    match name.len() > BYTES_MAX {
+        true if is_document(&String::from_utf8_lossy(name)) => format!("{text}….yaml"),
+        true => format!("{text}…"),
+        false => text,
     }
 }
 
@@ -246,6 +282,9 @@ fn resolve(layout: &dyn Layout, folder: &str, path: &str) -> Result<(String, Kin
                 done.pop().ok_or("it is a link that leads out of the repository")?;
                 kind = Kind::Folder;
                 continue;
+            }
+            _ if kind == Kind::Submodule => {
+                return Err(format!("{} is a submodule, which abide doesn't fetch", done.join("/")));
             }
             _ if kind != Kind::Folder => return Err(format!("{} is no folder", done.join("/"))),
             _ => done.push(part),

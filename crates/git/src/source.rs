@@ -73,7 +73,7 @@ impl Default for Bounds {
 enum LookError {
     #[error("{url} can't be followed: {why}. What runs, runs on; it is tried again")]
     Unreachable { url: String, why: String },
-    #[error("reading {what} {path}: {source}")]
+    #[error("reading {what} {path}: {source}; see `credentials` of the source")]
     Secret { what: &'static str, path: String, source: io::Error },
     #[error(transparent)]
     Reopen(#[from] ReopenError),
@@ -114,7 +114,16 @@ impl GitSource {
             Location::Remote(_) => Watch::remote(git.interval.0),
         };
         let said = settings.said.as_deref().and_then(|id| Oid::from_str(id).ok()).map(Tip::At);
-        Ok(Self { settings, location, watch, remote: None, said, has_looked: false, is_failed: false, is_cache_damaged: false })
+        Ok(Self {
+            settings,
+            location,
+            watch,
+            remote: None,
+            said,
+            has_looked: false,
+            is_failed: false,
+            is_cache_damaged: false,
+        })
     }
 
     /// Something that makes it look now.
@@ -162,11 +171,19 @@ impl GitSource {
         let branch = &self.settings.spec.git.branch;
         let text = match &self.said {
             Some(Tip::At(_)) => {
-                format!("branch {branch} was deleted; what runs, runs on. Push it again, or give the source up with `abide source remove {}`", self.settings.id)
+                format!(
+                    "branch {branch} was deleted; what runs, runs on. Push it again, or give the source up with `abide source remove {}`",
+                    self.settings.id
+                )
             }
             _ => format!("there is no branch {branch} yet; push it, or follow another with `--branch`"),
         };
-        Revision { commit: String::new(), summary: String::new(), wish: Wish::Refused(text.into()), files: Default::default() }
+        Revision {
+            commit: String::new(),
+            summary: String::new(),
+            wish: Wish::Refused(text.into()),
+            files: Default::default(),
+        }
     }
 
     /// Reads a repository of this machine as its owner, and stores what is new.
@@ -175,7 +192,9 @@ impl GitSource {
         let is_own = owner.uid() == nix::unistd::geteuid().as_raw();
         let rights = if is_own { Rights::Own } else { Rights::Of { uid: owner.uid(), gid: owner.gid() } };
         let known: Vec<String> = match &self.said {
-            Some(Tip::At(commit)) => [commit.to_string()].into_iter().chain(self.settings.keep.iter().cloned()).collect(),
+            Some(Tip::At(commit)) => {
+                [commit.to_string()].into_iter().chain(self.settings.keep.iter().cloned()).collect()
+            }
             _ => self.settings.keep.clone(),
         };
         let known: Vec<String> = known.into_iter().filter(|id| self.has(id)).collect();
@@ -199,7 +218,13 @@ impl GitSource {
         Ok(Some(self.store(&mut reader, &commit, true, attend)?.0))
     }
 
-    fn store(&self, reader: &mut Worker, commit: &str, is_anew: bool, attend: &dyn Attend) -> Result<(Answer, bool), LookError> {
+    fn store(
+        &self,
+        reader: &mut Worker,
+        commit: &str,
+        is_anew: bool,
+        attend: &dyn Attend,
+    ) -> Result<(Answer, bool), LookError> {
         let Some(pack) = reader.rest() else { return Err(self.unreachable("the process that reads it has no output")) };
         let job = Job::Store { commit: commit.to_owned(), store: self.storing(is_anew) };
         let mut store = self.start(&job, Rights::Own, Input::From(pack))?;
@@ -211,7 +236,8 @@ impl GitSource {
     /// Asks a remote repository, and brings what is new. None: it is where it was.
     fn fetch(&mut self, url: &str, attend: &dyn Attend) -> Result<Option<Answer>, LookError> {
         let secrets = self.secrets()?;
-        let is_same = |(had, _): &(Secrets, Remote)| had.token == secrets.token && had.authorities == secrets.authorities;
+        let is_same =
+            |(had, _): &(Secrets, Remote)| had.token == secrets.token && had.authorities == secrets.authorities;
         if !self.remote.as_ref().is_some_and(is_same) {
             let remote = Remote::new(url, &secrets, self.settings.bounds.ask);
             self.remote = Some((secrets.clone(), remote.map_err(|error| self.unreachable(&error.to_string()))?));
@@ -228,8 +254,12 @@ impl GitSource {
         }
         attend.progress(Progress { what: format!("fetching {tip:.12} of {url}").into(), done: 0, total: None });
         let bytes = serde_json::to_vec(&secrets).map_err(|error| self.unreachable(&error.to_string()))?;
-        let mut job =
-            Job::Fetch { url: url.to_owned(), branch, deadline: self.settings.bounds.fetch, store: self.storing(false) };
+        let mut job = Job::Fetch {
+            url: url.to_owned(),
+            branch,
+            deadline: self.settings.bounds.fetch,
+            store: self.storing(false),
+        };
         let answer = self.start(&job, Rights::Own, Input::Bytes(&bytes))?.answer(attend);
         let answer = answer.map_err(|error| self.unworkable(error))?;
         if !matches!(answer, Answer::Failed { is_cache_damaged: true, .. }) {

@@ -60,8 +60,8 @@ impl Worker {
         const MIB: u64 = 1 << 20;
         let limits = Limits {
             memory_bytes: 2048 * MIB + 2 * means.bytes_max,
-            // What a thin pack leaves out is added to it.
-            file_bytes: 2 * means.bytes_max,
+            // What a thin pack leaves out is added to it; and the bound itself has a better text.
+            file_bytes: 2 * means.bytes_max + 16 * MIB,
             files: 1024,
             cpu_seconds: 120,
         };
@@ -98,7 +98,7 @@ impl Worker {
             if attend.is_cancelled() {
                 return Err(WorkError::Cancelled);
             }
-            let Some(stdout) = &mut self.child.stdout else { return Err(self.died("its output was taken")) };
+            let Some(stdout) = &mut self.child.stdout else { return Err(self.died()) };
             if !is_readable(stdout, left.min(GLANCE)).map_err(WorkError::Spawn)? {
                 continue;
             }
@@ -106,7 +106,7 @@ impl Worker {
             let mut byte = [0];
             let read = stdout.read(&mut byte).map_err(WorkError::Spawn)?;
             if read == 0 || line.len() > ANSWER_BYTES_MAX {
-                return Err(self.died("no answer"));
+                return Err(self.died());
             }
             if byte == *b"\n" {
                 return serde_json::from_slice(&line).map_err(|error| WorkError::Died(error.to_string()));
@@ -120,12 +120,15 @@ impl Worker {
         self.child.stdout.take()
     }
 
-    fn died(&mut self, otherwise: &str) -> WorkError {
-        let status = self.child.try_wait().ok().flatten();
-        WorkError::Died(match status.map(|status| (status.signal(), status.to_string())) {
-            Some((Some(signal), _)) if signal == nix::libc::SIGXCPU => "it used too much processor time".to_owned(),
-            Some((_, status)) => status,
-            None => otherwise.to_owned(),
+    /// Why a child that closed its output did so.
+    fn died(&mut self) -> WorkError {
+        // One that lives on is broken; one that is dying keeps the status that it dies of.
+        drop(self.child.kill());
+        WorkError::Died(match self.child.wait() {
+            Ok(status) if status.signal() == Some(nix::libc::SIGXCPU) => "it used too much processor time".to_owned(),
+            Ok(status) if status.signal() == Some(nix::libc::SIGXFSZ) => "it stored too much".to_owned(),
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
         })
     }
 }

@@ -20,7 +20,12 @@ fn a_folder_and_its_commit_say_the_same() {
     let of_folder = folder::of_folder(&place.path("work")).unwrap();
     assert_eq!(of_commit.files(), of_folder.files());
     let shown: Vec<String> = of_folder.files().iter().map(|file| format!("{file:?}")).collect();
-    insta::assert_snapshot!(shown.join("\n"), @"");
+    insta::assert_snapshot!(shown.join("\n"), @r#"
+    TreeFile { path: "a.yaml", size: 73, is_executable: false, odd: None }
+    TreeFile { path: "files/run.sh", size: 10, is_executable: true, odd: None }
+    TreeFile { path: "secret", size: 0, is_executable: false, odd: Some("secret is an absolute link: only links inside the repository are followed") }
+    TreeFile { path: "start", size: 10, is_executable: true, odd: None }
+    "#);
     for tree in [&of_commit, &of_folder] {
         assert_eq!(&*tree.read("start").unwrap(), b"#!/bin/sh\n");
         assert!(tree.read("secret").unwrap_err().contains("absolute link"));

@@ -34,7 +34,7 @@ impl Maker {
             bytes.push(0);
             bytes.extend(id.as_bytes());
         }
-        self.repository.odb().unwrap().write(abide_git_object(), &bytes).unwrap()
+        self.repository.odb().unwrap().write(git2::ObjectType::Tree, &bytes).unwrap()
     }
 
     fn snapshot(&self, tree: Oid, path: &str) -> Result<Snapshot, SnapshotError> {
@@ -57,15 +57,11 @@ impl Maker {
     }
 }
 
-fn abide_git_object() -> git2::ObjectType {
-    git2::ObjectType::Tree
-}
-
 #[test]
 fn links() {
     let maker = Maker::new();
     let link = |target: &str| maker.blob(target.as_bytes());
-    let shared = maker.tree(&[(BLOB, b"x.yaml", maker.blob(b"x")), (LINK, b"up", link(".."))]);
+    let shared = maker.tree(&[(LINK, b"up", link("..")), (BLOB, b"x.yaml", maker.blob(b"x"))]);
     let host = maker.tree(&[
         (LINK, b"absolute", link("/etc/passwd")),
         (LINK, b"again.yaml", link("own.yaml")),
@@ -83,7 +79,31 @@ fn links() {
     ]);
     let module = maker.blob(b"any");
     let root = maker.tree(&[(FOLDER, b"host", host), (SUBMODULE, b"module", module), (FOLDER, b"shared", shared)]);
-    insta::assert_snapshot!(maker.show(root, "host"), @"");
+    insta::assert_snapshot!(maker.show(root, "host"), @r"
+    absolute: host/absolute is an absolute link: only links inside the repository are followed
+    common/up/host/absolute: host/absolute is an absolute link: only links inside the repository are followed
+    common/up/host/common: it is a link to a folder that holds it
+    common/up/host/dangling: host/nowhere is not there
+    common/up/host/git: it is a link that leads out of the repository
+    common/up/host/here: it is a link to a folder that holds it
+    common/up/host/loop: the links at host/loop never end
+    common/up/host/loop2: the links at host/loop2 never end
+    common/up/host/out: it is a link that leads out of the repository
+    common/up/host/sub: module is a submodule, which abide doesn't fetch
+    common/up/host/through: host/own.yaml is no folder
+    common/up/module: it is a submodule, which abide doesn't fetch: commit the files themselves
+    common/up/shared/up: it is a link to a folder that holds it
+    dangling: host/nowhere is not there
+    git: it is a link that leads out of the repository
+    here: it is a link to a folder that holds it
+    loop: the links at host/loop never end
+    loop2: the links at host/loop2 never end
+    out: it is a link that leads out of the repository
+    own.yaml (3)
+    sub: module is a submodule, which abide doesn't fetch
+    through: host/own.yaml is no folder
+    x.yaml (1)
+    ");
     assert!(maker.show(root, "module").contains("is not a folder"), "{}", maker.show(root, "module"));
 }
 
@@ -97,7 +117,6 @@ fn names() {
         (FOLDER, b"..", inner),
         (FOLDER, b".git", inner),
         (FOLDER, b".github", inner),
-        (BLOB, b"", blob),
         (BLOB, b" blank.yaml", blob),
         (BLOB, b"App.yaml", blob),
         (BLOB, b"a/b.yaml", blob),
@@ -107,8 +126,18 @@ fn names() {
         (BLOB, b"\xff.yaml", blob),
         (BLOB, &long, blob),
     ]);
-    let shown = maker.show(root, "").replace(&String::from_utf8(long[..300].to_vec()).unwrap(), "(300 l)");
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(maker.show(root, ""), @r"
+    App.yaml (1)
+    \x20blank.yaml: its name begins or ends with a blank
+    \xff.yaml: its name is not UTF-8
+    a\x2fb.yaml: its name is none that a file can have
+    app.yaml (1)
+    git~1/x.yaml (1)
+    llllllllllllllllllllllllllllllllllllllllllllllllllllllllllll…: its path is longer than 4096 bytes
+    new\nline.yaml: its name has control characters
+    ");
+    let unnamed = maker.show(maker.tree(&[(BLOB, b"", blob)]), "");
+    assert_eq!(unnamed, "error: reading the folder /: failed to parse tree: can't parse filename");
     let twice = maker.tree(&[(BLOB, b"a.yaml", blob), (BLOB, b"a.yaml", maker.blob(b"y"))]);
     assert!(maker.show(twice, "").ends_with("it names a.yaml twice"), "{}", maker.show(twice, ""));
 }
@@ -125,7 +154,12 @@ fn contents() {
     ]);
     let snapshot = maker.snapshot(root, "").unwrap();
     let read = |name: &str| snapshot.read(name).unwrap_err();
-    insta::assert_snapshot!(["big", "large.yaml", "module", "none"].map(read).join("\n"), @"");
+    insta::assert_snapshot!(["big", "large.yaml", "module", "none"].map(read).join("\n"), @r"
+    it has 68157440 bytes, more than the 64 MiB a file may have
+    it is a Git LFS pointer, and abide doesn't fetch from LFS: commit the file itself
+    it is a submodule, which abide doesn't fetch: commit the files themselves
+    it is not there
+    ");
 }
 
 #[test]

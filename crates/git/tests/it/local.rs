@@ -104,7 +104,10 @@ fn a_path_narrows_and_is_named_where_it_is_wrong() {
     assert_eq!(say("/hosts/a/"), "a");
     assert!(say("hosts/b").starts_with("refused: hosts/b/bad.yaml:1:"), "{}", say("hosts/b"));
     assert_eq!(say("hosts/c"), "refused: the path `hosts/c` is not a folder of it: hosts/c is not there");
-    assert_eq!(say("hosts/a/volume.yaml"), "refused: the path `hosts/a/volume.yaml` is not a folder of it: a file is there");
+    assert_eq!(
+        say("hosts/a/volume.yaml"),
+        "refused: the path `hosts/a/volume.yaml` is not a folder of it: a file is there"
+    );
     assert!(say("../x").contains("leads out of the repository"));
 }
 

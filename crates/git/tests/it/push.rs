@@ -4,8 +4,12 @@ use crate::support::{Place, helper, text, volume};
 use abide_git::init::{Init, InitError, Made, init};
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        process::CommandExt,
+    },
     path::Path,
+    process::Command,
 };
 
 fn make(place: &Place, group: Option<u32>) -> Result<Made, InitError> {
@@ -32,7 +36,11 @@ fn a_push_is_judged_before_it_lands() {
     place.commit("bad");
     let (said, is_success) = push(&place, &["main"]);
     assert!(!is_success);
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r"
+    a.yaml:4:8: unknown field `sise`; did you mean `size`?
+     4 | spec: {sise: 1Gi}
+       |        ^^^^
+    ");
     assert_eq!(place.git("deploy.git", &["rev-parse", "main"]), good);
 
     place.git("work", &["reset", "-q", "--hard", &good]);
@@ -40,7 +48,10 @@ fn a_push_is_judged_before_it_lands() {
     assert_eq!(push(&place, &["-o", "allow=1a2b", "main"]).0, "1 units\nallowed: [\"1a2b\"]");
     place.commit("and again");
     let (said, is_success) = push(&place, &["-o", "alow=1a2b", "main"]);
-    assert_eq!((said.as_str(), is_success), ("the push option \"alow=1a2b\" is not known; there is `-o allow=PLAN`", false));
+    assert_eq!(
+        (said.as_str(), is_success),
+        ("the push option \"alow=1a2b\" is not known; there is `-o allow=PLAN`", false)
+    );
 }
 
 #[test]
@@ -73,15 +84,17 @@ fn the_repository_is_fit_to_deploy() {
     let get = |name: &str| place.git("deploy.git", &["config", name]);
     assert_eq!(place.git("deploy.git", &["symbolic-ref", "HEAD"]), "refs/heads/main");
     assert_eq!(place.git("deploy.git", &["rev-parse", "--show-ref-format"]), "files");
-    assert_eq!(["receive.advertisePushOptions", "receive.denyDeletes", "receive.fsckObjects"].map(get), [
-        "true", "false", "true"
-    ]);
+    assert_eq!(
+        ["receive.advertisePushOptions", "receive.denyDeletes", "receive.fsckObjects"].map(get),
+        ["true", "false", "true"]
+    );
     assert!(!place.path("deploy.git/hooks/pre-receive.sample").exists());
 
     assert_eq!(make(&place, None).unwrap(), Made::Again);
     fs::write(place.path("deploy.git/hooks/post-receive"), "#!/bin/sh\necho mine\n").unwrap();
     assert!(matches!(make(&place, None), Err(InitError::ForeignHook(_))));
-    let foreign = init(&place.path("work"), &Init { branch: "main", group: None, program: &helper(), root: Path::new("/") });
+    let foreign =
+        init(&place.path("work"), &Init { branch: "main", group: None, program: &helper(), root: Path::new("/") });
     assert!(matches!(foreign, Err(InitError::NotEmpty(path)) if text(&path) == text(&place.path("work"))));
 }
 
@@ -93,8 +106,45 @@ fn a_group_may_push_and_not_change_hooks() {
         let meta = fs::metadata(place.path("deploy.git").join(name)).unwrap();
         (meta.gid(), meta.permissions().mode() & 0o7777)
     };
-    assert_eq!([of("."), of("objects"), of("refs/heads")], [(65533, 0o2775); 3]);
+    assert_eq!([of("."), of("objects"), of("refs/heads")], [(65533, 0o3775), (65533, 0o2775), (65533, 0o2775)]);
     assert_eq!(of("hooks").1 & 0o022, 0, "{:o}", of("hooks").1);
     assert_eq!(of("hooks/pre-receive").1, 0o755);
     assert_eq!(of("config").1 & 0o022, 0, "{:o}", of("config").1);
+}
+
+#[test]
+fn another_user_of_the_group_pushes() {
+    let place = Place::new();
+    let everyone = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    everyone(&place.path("."));
+    // The tests' own program may lie where others can't get.
+    let program = place.path("helper");
+    fs::copy(helper(), &program).unwrap();
+    let root = Path::new("/");
+    let group = Some(65533);
+    init(&place.path("deploy.git"), &Init { branch: "main", group, program: &program, root }).unwrap();
+    place.write("a.yaml", volume("a"));
+    place.commit("good");
+    // Git itself wants to be told that a repository of another owner is to be trusted.
+    fs::create_dir(place.path("home")).unwrap();
+    fs::write(place.path("home/.gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
+    let push = |arguments: &[&str]| {
+        let output = Command::new("git")
+            .args(["push", "../deploy.git"])
+            .args(arguments)
+            .current_dir(place.path("work"))
+            .env("HOME", place.path("home"))
+            .uid(65534)
+            .gid(65533)
+            .output()
+            .unwrap();
+        (String::from_utf8(output.stderr).unwrap(), output.status.success())
+    };
+    let (said, is_success) = push(&["main"]);
+    assert!(is_success && said.contains("remote: 1 units"), "{said}");
+    assert!(push(&["main:dev"]).1);
+    let (said, is_success) = push(&[":dev"]);
+    assert!(is_success, "{said}");
+    let hook = fs::metadata(place.path("deploy.git/hooks/pre-receive")).unwrap();
+    assert_eq!((hook.uid(), hook.permissions().mode() & 0o022), (0, 0));
 }

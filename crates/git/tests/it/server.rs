@@ -12,22 +12,22 @@ use std::{
 
 /// What nginx is told. `/v0/` hides the header that asks for version 2; `/moved/` redirects on this host.
 const NGINX: &str = r#"
-daemon off; master_process off; pid PLACE/nginx.pid; error_log PLACE/nginx.log;
+daemon off; master_process off; pid @PLACE@/nginx.pid; error_log @PLACE@/nginx.log;
 events { worker_connections 64; }
 http {
   access_log off; client_max_body_size 64m;
-  client_body_temp_path PLACE/body; proxy_temp_path PLACE/proxy; fastcgi_temp_path PLACE/fastcgi;
-  uwsgi_temp_path PLACE/uwsgi; scgi_temp_path PLACE/scgi;
+  client_body_temp_path @PLACE@/body; proxy_temp_path @PLACE@/proxy; fastcgi_temp_path @PLACE@/fastcgi;
+  uwsgi_temp_path @PLACE@/uwsgi; scgi_temp_path @PLACE@/scgi;
   server {
-    listen 127.0.0.1:PORT ssl; server_name localhost;
-    ssl_certificate PLACE/server.pem; ssl_certificate_key PLACE/server.key;
-    auth_basic git; auth_basic_user_file PLACE/users;
-    location /moved/ { rewrite ^/moved/(.*)$ /$1 redirect; }
-    location /away/ { return 302 https://elsewhere.example/x.git/info/refs?service=git-upload-pack; }
-    location /page/ { default_type text/html; return 200 "<html>please log in</html>"; }
-    location ~ ^(/v0)?(/.*)$ {
-      fastcgi_pass unix:PLACE/cgi; fastcgi_param SCRIPT_FILENAME /usr/lib/git-core/git-http-backend;
-      fastcgi_param PATH_INFO $2; fastcgi_param GIT_PROJECT_ROOT PLACE; fastcgi_param GIT_HTTP_EXPORT_ALL 1;
+    listen 127.0.0.1:@PORT@ ssl; server_name localhost;
+    ssl_certificate @PLACE@/server.pem; ssl_certificate_key @PLACE@/server.key;
+    auth_basic git; auth_basic_user_file @PLACE@/users;
+    location ^~ /moved/ { rewrite ^/moved/(.*)$ /$1 redirect; }
+    location ^~ /away/ { return 302 https://elsewhere.example/x.git/info/refs?service=git-upload-pack; }
+    location ^~ /page/ { default_type text/html; return 200 "<html>please log in</html>"; }
+    location ~ ^(/v0)?(?<file>/.*)$ {
+      fastcgi_pass unix:@PLACE@/cgi; fastcgi_param SCRIPT_FILENAME @CORE@/git-http-backend;
+      fastcgi_param PATH_INFO $file; fastcgi_param GIT_PROJECT_ROOT @PLACE@; fastcgi_param GIT_HTTP_EXPORT_ALL 1;
       fastcgi_param REQUEST_METHOD $request_method; fastcgi_param QUERY_STRING $query_string;
       fastcgi_param CONTENT_TYPE $content_type; fastcgi_param REMOTE_USER $remote_user;
       fastcgi_param GIT_PROTOCOL $protocol;
@@ -60,13 +60,17 @@ pub(crate) fn serve(place: &Place) -> Server {
         .args(["-s", &format!("unix:{}", text(&place.path("cgi")))])
         .env("HOME", place.path("."))
         .stdin(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("these tests need fcgiwrap");
     let mut server = Server { children: vec![cgi], port: 0 };
     let end = Instant::now() + Duration::from_secs(20);
     while Instant::now() < end {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let settings = NGINX.replace("PLACE", &text(&place.path("."))).replace("PORT", &port.to_string());
+        let settings = NGINX
+            .replace("@CORE@", &place.git(".", &["--exec-path"]))
+            .replace("@PLACE@", &text(&place.path(".")))
+            .replace("@PORT@", &port.to_string());
         fs::write(place.path("nginx.conf"), settings).unwrap();
         let mut nginx = Command::new("nginx")
             .args(["-c", &text(&place.path("nginx.conf")), "-p", &text(&place.path("."))])
@@ -102,7 +106,7 @@ fn certificates(place: &Place) {
     ));
 }
 
-/// A server of plain http that answers each request with what `answer` says, knowing the request's first line.
+/// A server of plain http that answers each request, head and body, with what `answer` does.
 /// It serves until the test's process ends.
 pub(crate) fn misbehave(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -110,23 +114,30 @@ pub(crate) fn misbehave(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 's
     let answer = std::sync::Arc::new(answer);
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let answer = answer.clone();
+            let (answer, mut stream) = (answer.clone(), stream.unwrap());
             thread::spawn(move || {
-                let mut stream = stream.unwrap();
-                let mut request = Vec::new();
-                while !request.ends_with(b"0000") && !request.windows(4).any(|end| end == b"\r\n\r\n") {
-                    let mut bytes = [0; 4096];
-                    match stream.read(&mut bytes) {
-                        Ok(read) if read > 0 => request.extend(&bytes[..read]),
-                        _ => return,
-                    }
+                if let Some(request) = request(&mut stream) {
+                    answer(&request, &mut stream);
                 }
-                let text = String::from_utf8_lossy(&request).into_owned();
-                answer(text.lines().next().unwrap_or_default(), &mut stream);
             });
         }
     });
     port
+}
+
+fn request(stream: &mut TcpStream) -> Option<String> {
+    let mut request = String::new();
+    loop {
+        let mut bytes = [0; 4096];
+        let read = stream.read(&mut bytes).ok().filter(|read| *read > 0)?;
+        request += std::str::from_utf8(&bytes[..read]).unwrap();
+        let Some((head, body)) = request.split_once("\r\n\r\n") else { continue };
+        let head = head.to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        if body.len() >= length.unwrap_or(0) {
+            return Some(request);
+        }
+    }
 }
 
 /// An answer of HTTP.
