@@ -23,6 +23,9 @@ pub enum BadLocation {
     /// The token belongs into a file.
     #[error("the URL has a user or password in it: put the token into a file and name that in `credentials.tokenFile`")]
     Secret,
+    /// No name of a branch.
+    #[error("{0:?} can't be the name of a branch")]
+    Branch(String),
     /// Another transport.
     #[error("{0:?} can't be followed: use an absolute path, file:// or https://")]
     Scheme(String),

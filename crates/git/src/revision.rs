@@ -1,8 +1,10 @@
 //! What a commit says: its tree, parsed, as a [`Revision`] for the Reconciler.
 
 use crate::{
+    cache::{self, CacheError},
     packet::printable,
     snapshot::{Snapshot, SnapshotError},
+    source::Settings,
     tree,
 };
 use abide_reconcile::{Complete, Revision, Want, Wish};
@@ -38,6 +40,28 @@ pub fn describe(repository: &Repository, commit: Oid) -> Result<Commit, git2::Er
         author: printable(commit.author().name_bytes()),
         time: commit.time().seconds(),
     })
+}
+
+/// Why a commit can't be read from a cache.
+#[derive(Debug, thiserror::Error)]
+pub enum ReopenError {
+    /// The text is no id.
+    #[error("{0:?} is no commit: write the 40 hexadecimal digits of its id")]
+    Id(String),
+    /// The cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The commit's objects.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+}
+
+/// What a commit that is in the source's cache says, without asking anybody.
+pub fn reopen(settings: &Settings, commit: &str) -> Result<Revision, ReopenError> {
+    let id = Oid::from_str(commit).map_err(|_| ReopenError::Id(commit.to_owned()))?;
+    let context = Context { scope: &settings.id.0, grants: &settings.spec.grants };
+    let path = settings.spec.git.path.as_deref().unwrap_or_default();
+    Ok(revise(cache::open(&settings.directory)?, id, path, context)?)
 }
 
 /// Reads the folder `path` of a commit as a source's wish. A commit that can't be used is a wish that is refused, with

@@ -5,18 +5,19 @@
 //! source's interval.
 
 use crate::{
-    cache::{self, CacheError},
+    cache,
     child::{Answer, Job, Storing},
     location::{self, BadLocation, Location},
+    packet::printable,
     remote::{Remote, Secrets},
-    revision::revise,
+    revision::{ReopenError, reopen},
     watch::{Waker, Watch},
     worker::{Input, Means, WorkError, Worker},
 };
 use abide_host::child::Rights;
 use abide_reconcile::{Attend, Fault, Progress, Revision, Source, SourceId, Wish};
-use abide_spec::{kind::SourceSpec, parse::Context};
-use git2::Oid;
+use abide_spec::kind::SourceSpec;
+use git2::{Oid, Reference};
 use std::{
     fs::{self, File},
     io::{self, Read},
@@ -104,11 +105,14 @@ pub struct GitSource {
 }
 
 impl GitSource {
-    /// Checks the URL; nothing is read yet.
+    /// Checks the URL and the branch; nothing is read yet.
     pub fn new(settings: Settings) -> Result<Self, BadLocation> {
         crate::start();
         let git = &settings.spec.git;
         let location = location::parse(&git.url)?;
+        if !Reference::is_valid_name(&format!("refs/heads/{}", git.branch)) {
+            return Err(BadLocation::Branch(printable(git.branch.as_bytes())));
+        }
         let watch = match &location {
             Location::Local(path) => Watch::local(path, &git.branch),
             Location::Remote(_) => Watch::remote(git.interval.0),
@@ -328,28 +332,6 @@ impl Source for GitSource {
             }
         }
     }
-}
-
-/// Why a commit can't be read from a cache.
-#[derive(Debug, thiserror::Error)]
-pub enum ReopenError {
-    /// The text is no id.
-    #[error("{0:?} is no commit: write the 40 hexadecimal digits of its id")]
-    Id(String),
-    /// The cache.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    /// The commit's objects.
-    #[error(transparent)]
-    Snapshot(#[from] crate::SnapshotError),
-}
-
-/// What a commit that is in the source's cache says, without asking anybody.
-pub fn reopen(settings: &Settings, commit: &str) -> Result<Revision, ReopenError> {
-    let id = Oid::from_str(commit).map_err(|_| ReopenError::Id(commit.to_owned()))?;
-    let context = Context { scope: &settings.id.0, grants: &settings.spec.grants };
-    let path = settings.spec.git.path.as_deref().unwrap_or_default();
-    Ok(revise(cache::open(&settings.directory)?, id, path, context)?)
 }
 
 fn read_secret(what: &'static str, path: &str) -> Result<String, LookError> {

@@ -1,7 +1,7 @@
 //! Folders on disk: read as they lie, and made commits.
 
 use crate::support::{Place, said, volume};
-use abide_git::{cache, folder, source::reopen};
+use abide_git::{cache, folder, revision::reopen};
 use abide_spec::Tree;
 use std::{fs, os::unix::fs::symlink};
 

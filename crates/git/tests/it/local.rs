@@ -1,7 +1,7 @@
 //! Following a repository of this machine.
 
 use crate::support::{Patience, Place, next, said, text, volume};
-use abide_git::{GitSource, cache, source::reopen};
+use abide_git::{GitSource, cache, location::BadLocation, revision::reopen};
 use abide_reconcile::{Fault, Source};
 use std::{
     fs,
@@ -109,6 +109,23 @@ fn a_path_narrows_and_is_named_where_it_is_wrong() {
         "refused: the path `hosts/a/volume.yaml` is not a folder of it: a file is there"
     );
     assert!(say("../x").contains("leads out of the repository"));
+}
+
+#[test]
+fn a_branch_is_a_branch() {
+    let place = Place::new();
+    place.write("a.yaml", volume("a"));
+    place.commit("on a branch with a slash");
+    place.git("work", &["push", "-q", "../bare.git", "HEAD:hosts/a"]);
+    let of = |branch: &str| {
+        let url = text(&place.path("bare.git"));
+        GitSource::new(place.settings(&url, |spec| spec.git.branch = branch.to_owned()))
+    };
+    assert_eq!(said(&next(&mut of("hosts/a").unwrap()).unwrap()), "a");
+    assert!(said(&next(&mut of("hosts").unwrap()).unwrap()).contains("there is no branch hosts yet"));
+    for bad in ["../config", "", "a\nb", "a..b"] {
+        assert!(matches!(of(bad), Err(BadLocation::Branch(_))), "{bad:?}");
+    }
 }
 
 #[test]

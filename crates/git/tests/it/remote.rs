@@ -4,7 +4,7 @@ use crate::{
     server::{misbehave, reply, serve},
     support::{Patience, Place, next, said, text},
 };
-use abide_git::{GitSource, Settings, source::reopen};
+use abide_git::{GitSource, Settings, revision::reopen};
 use abide_reconcile::{Fault, Source};
 use abide_spec::quantity::Span;
 use std::{
