@@ -3,5 +3,11 @@
 #![forbid(unsafe_code)]
 
 mod capability;
+mod network;
+mod process;
 mod seccomp;
+mod signal;
 mod user;
+
+#[cfg(test)]
+mod testing;
