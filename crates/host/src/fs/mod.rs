@@ -17,8 +17,9 @@ mod write;
 pub use write::Sync;
 
 use nix::{
+    NixPath,
     errno::Errno,
-    fcntl::{OFlag, OpenHow, RenameFlags, ResolveFlag, openat2, renameat2},
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
     sys::stat::{Mode, SFlag, fstat},
 };
 use std::{
@@ -26,7 +27,7 @@ use std::{
     fs::File,
     io::{self, Read as _},
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
         unix::ffi::OsStringExt as _,
     },
     path::{Component, Path, PathBuf},
@@ -170,8 +171,7 @@ impl Dir {
     /// Renames within the directory, or into another of the same file system, where nothing of the new name may be.
     pub fn rename(&self, from: impl AsRef<Path>, to_dir: &Self, to: impl AsRef<Path>) -> Result<()> {
         let from = from.as_ref();
-        renameat2(&self.fd, from, &to_dir.fd, to.as_ref(), RenameFlags::RENAME_NOREPLACE)
-            .map_err(self.failed("rename", from))
+        rename_new(self, from, to_dir, to.as_ref()).map_err(self.failed("rename", from))
     }
 
     /// Makes durable which names are in it.
@@ -207,6 +207,20 @@ impl Dir {
     fn failed_io<'a>(&'a self, act: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Error + 'a {
         move |source| Error { act, path: self.join(path), source }
     }
+}
+
+/// Renames unless the new name is taken (renameat2(2), which `nix` has for glibc only).
+fn rename_new(from_dir: &Dir, from: &Path, to_dir: &Dir, to: &Path) -> nix::Result<()> {
+    let result = from.with_nix_path(|from| {
+        to.with_nix_path(|to| {
+            let (from_fd, to_fd) = (from_dir.fd.as_raw_fd(), to_dir.fd.as_raw_fd());
+            // SAFETY: both paths end with NUL, and they and the descriptors outlive the call, which changes no memory.
+            unsafe {
+                libc::syscall(libc::SYS_renameat2, from_fd, from.as_ptr(), to_fd, to.as_ptr(), libc::RENAME_NOREPLACE)
+            }
+        })
+    })??;
+    Errno::result(result).map(drop)
 }
 
 impl AsFd for Dir {

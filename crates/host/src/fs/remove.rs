@@ -1,7 +1,6 @@
-use super::{Dir, Resolve, Result};
+use super::{Dir, Resolve, Result, rename_new};
 use nix::{
     errno::Errno,
-    fcntl::{RenameFlags, renameat2},
     unistd::{UnlinkatFlags, unlinkat},
 };
 use std::path::Path;
@@ -57,7 +56,7 @@ impl Dir {
             loop {
                 *moved += 1;
                 let to = format!("{moved}");
-                match renameat2(&dir, entry.as_os_str(), self, to.as_str(), RenameFlags::RENAME_NOREPLACE) {
+                match rename_new(&dir, Path::new(&entry), self, Path::new(&to)) {
                     Ok(()) => break,
                     Err(Errno::EEXIST) => {}
                     Err(errno) => return Err(dir.failed("remove", Path::new(&entry))(errno)),
