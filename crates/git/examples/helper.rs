@@ -4,7 +4,7 @@
 //! agent about, and refuses a tree that is invalid.
 
 use abide_git::{Oid, hook, revision, tree};
-use abide_spec::{Scope, kind::Grants, parse::Context};
+use abide_spec::{Context, Scope, kind::Grants};
 use std::{env, error::Error, ffi::OsStr, path::PathBuf, process::ExitCode};
 
 fn main() -> ExitCode {

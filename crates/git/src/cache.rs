@@ -5,7 +5,7 @@
 //! commits without history (`shallow`), both by rename. What is damaged or in too many packs is made anew beside the old
 //! one, along with the commits to keep, and swapped in by rename. Readers need no lock.
 
-use git2::{Odb, OdbLookupFlags, Oid, PackBuilder, Repository, RepositoryInitOptions};
+use git2::{Odb, OdbLookupFlags, OdbPackwriter, Oid, PackBuilder, Repository, RepositoryInitOptions};
 use std::{
     collections::{BTreeSet, HashSet},
     fs::{self, File, TryLockError},
@@ -156,7 +156,7 @@ impl Store {
     ) -> Result<(), E> {
         let odb = self.repository.odb()?;
         let mut pack = odb.packwriter()?;
-        send(&mut pack)?;
+        send(&mut Explained(&mut pack))?;
         pack.commit()?;
         Ok(())
     }
@@ -216,6 +216,19 @@ impl Store {
         }
         sync(&self.path().join("objects/pack"))?;
         sync(self.path())
+    }
+}
+
+/// A pack's writer that says why it fails; git2's own doesn't.
+struct Explained<'a, 'odb>(&'a mut OdbPackwriter<'odb>);
+
+impl Write for Explained<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|_| io::Error::other(git2::Error::last_error(-1).message().to_owned()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -65,7 +65,8 @@ pub enum HookError {
     Environment(&'static str),
 }
 
-/// Reads a hook's stdin.
+/// Reads a hook's stdin. Symbolic references, which `reference-transaction` shows with `ref:` before their target, are
+/// nothing that a push moves, and left out.
 pub fn read_updates(from: &mut dyn BufRead) -> Result<Vec<Update>, HookError> {
     let mut updates = Vec::new();
     loop {
@@ -73,6 +74,9 @@ pub fn read_updates(from: &mut dyn BufRead) -> Result<Vec<Update>, HookError> {
         from.take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             return Ok(updates);
+        }
+        if line.split(|byte| *byte == b' ').take(2).any(|value| value.starts_with(b"ref:")) {
+            continue;
         }
         if updates.len() == UPDATES_MAX {
             return Err(HookError::TooMany);
@@ -203,6 +207,13 @@ mod tests {
             let updates = read_updates(&mut line.as_bytes());
             assert!(if line.is_empty() { updates.unwrap().is_empty() } else { updates.is_err() }, "{line}");
         }
+    }
+
+    #[test]
+    fn symbolic_references_are_left_out() {
+        let input = format!("ref:refs/heads/a ref:refs/heads/b HEAD\n{ZERO} ref:refs/heads/b HEAD\n{ZERO} {A} HEAD\n");
+        let updates = read_updates(&mut input.as_bytes()).unwrap();
+        assert_eq!(updates.iter().map(|update| update.effect("main")).collect::<Vec<_>>(), [Effect::None]);
     }
 
     #[test]

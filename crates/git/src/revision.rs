@@ -8,10 +8,7 @@ use crate::{
     tree,
 };
 use abide_reconcile::{Complete, Revision, Want, Wish};
-use abide_spec::{
-    Diagnostic,
-    parse::{Context, Parsed},
-};
+use abide_spec::{Context, Diagnostic, Parsed};
 use git2::{Oid, Repository};
 use std::{collections::BTreeMap, sync::Arc};
 

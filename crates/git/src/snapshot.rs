@@ -5,7 +5,7 @@
 //! A link may lead anywhere in the repository, also out of the source's folder: that is how several machines share files.
 
 use crate::packet::printable;
-use abide_spec::{Tree, TreeFile, parse::is_document};
+use abide_spec::{Tree, TreeFile, is_document};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

@@ -55,16 +55,12 @@ fn the_commit_depends_on_the_content_alone() {
 #[test]
 fn what_is_no_file_is_named() {
     let place = Place::new();
-    nix_mkfifo(&place);
+    nix::unistd::mkfifo(&place.path("work/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let error = folder::commit(&place.path("work"), &place.path("state")).unwrap_err().to_string();
     assert!(error.ends_with("work/pipe: it is neither a file nor a folder"), "{error}");
     assert!(folder::of_folder(&place.path("work")).unwrap().read("pipe").unwrap_err().contains("neither"));
     let error = folder::commit(&place.path("none"), &place.path("state")).unwrap_err().to_string();
     assert!(error.contains("No such file or directory"), "{error}");
-}
-
-fn nix_mkfifo(place: &Place) {
-    nix::unistd::mkfifo(&place.path("work/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
 }
 
 #[test]

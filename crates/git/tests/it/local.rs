@@ -5,6 +5,7 @@ use abide_git::{GitSource, cache, location::BadLocation, revision::reopen};
 use abide_reconcile::{Fault, Source};
 use std::{
     fs,
+    io::Read,
     os::unix::fs::chown,
     path::Path,
     process::Command,
@@ -230,13 +231,17 @@ fn ten_thousand_files() {
     assert!(smallest < 20_000, "the second brings what changed: {smallest}");
 }
 
+/// Bytes that can't be compressed.
+fn noise(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    bytes
+}
+
 #[test]
 fn a_push_larger_than_its_bound_is_refused_and_leaves_nothing() {
     let place = Place::new();
-    let mut random = fs::File::open("/dev/urandom").unwrap();
-    let mut bytes = vec![0; 2 << 20];
-    std::io::Read::read_exact(&mut random, &mut bytes).unwrap();
-    place.write("blob", bytes);
+    place.write("blob", noise(2 << 20));
     place.push_volume("a");
     let mut settings = place.settings(&text(&place.path("bare.git")), |_| {});
     settings.bounds.pack_bytes = 1 << 20;
@@ -247,7 +252,7 @@ fn a_push_larger_than_its_bound_is_refused_and_leaves_nothing() {
 
 /// Gives a repository to `nobody`, in folders that it can get through.
 fn give_away(place: &Place, repository: &Path) {
-    assert!(nix_is_root(), "this test needs root");
+    assert!(is_root(), "this test needs root");
     for folder in [place.path("."), repository.to_owned()] {
         fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
@@ -255,7 +260,7 @@ fn give_away(place: &Place, repository: &Path) {
     assert!(status.success());
 }
 
-fn nix_is_root() -> bool {
+fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").unwrap()) == 0
 }
 
@@ -279,4 +284,52 @@ fn anothers_repository_is_read_with_its_rights() {
     chown(bare.join("refs/heads/main"), Some(65534), Some(65534)).unwrap();
     let Fault::Again(why) = next(&mut source).unwrap_err() else { panic!() };
     assert!(why.contains("not found"), "{why}");
+}
+
+/// A small file system, unmounted when dropped.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn mount(path: std::path::PathBuf) -> Self {
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "small"]).arg(&path).status().unwrap();
+        assert!(mount.success(), "this test needs the right to mount");
+        Self(path)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+#[test]
+fn a_full_disk_is_named_and_loses_nothing() {
+    let place = Place::new();
+    let small = Small::mount(place.path("state"));
+    let a = place.push_volume("a");
+    let mut source = place.follow();
+    next(&mut source).unwrap();
+    place.write("noise", noise(2 << 20));
+    let b = place.push_volume("b");
+    let Fault::Again(why) = next(&mut source).unwrap_err() else { panic!() };
+    assert!(why.contains("No space left on device"), "{why}");
+    assert_eq!(said(&reopen(&place.settings("/nowhere", |_| {}), &a).unwrap()), "a");
+    let status = Command::new("mount").args(["-o", "remount,size=8m"]).arg(place.path("state")).status().unwrap();
+    assert!(status.success());
+    assert_eq!(next(&mut source).unwrap().commit, b);
+    drop(small);
+}
+
+#[test]
+fn only_one_writes_to_a_cache() {
+    let place = Place::new();
+    place.push_volume("a");
+    let lock = fs::File::create(place.path("state/lock")).unwrap();
+    lock.lock().unwrap();
+    let Fault::Again(why) = next(&mut place.follow()).unwrap_err() else { panic!() };
+    assert!(why.contains("is being written by another process"), "{why}");
+    drop(lock);
+    assert_eq!(said(&next(&mut place.follow()).unwrap()), "a");
 }
