@@ -16,6 +16,13 @@ pub(crate) type Told = BTreeMap<SourceId, (u64, Option<Arc<Complete>>)>;
 /// Of each source the wish in force, and whether it is what the source says still.
 pub(crate) type InForce = BTreeMap<SourceId, (Arc<Complete>, bool)>;
 
+/// What the agent can know when it gives an order.
+pub(crate) struct Known {
+    pub(crate) in_force: InForce,
+    /// The unit was looked at then.
+    pub(crate) seen_at: Option<Time>,
+}
+
 /// Every complete wish that was ever told, by source and generation.
 pub(crate) type History = BTreeMap<(SourceId, u64), Arc<Complete>>;
 
@@ -72,11 +79,12 @@ impl Oracle {
         &mut self,
         now: Time,
         world: &World,
-        in_force: &InForce,
+        known: &Known,
         history: &History,
         unit: &UnitId,
         step: &Step,
     ) -> Verdicts {
+        let Known { in_force, seen_at } = known;
         let nothing = Record::default();
         let record = world.units.get(unit).unwrap_or(&nothing);
         let wish = in_force.values().find_map(|(wish, _)| wish.units().get(unit));
@@ -92,7 +100,7 @@ impl Oracle {
                 let Some(seen) = record.instances.iter().find(|seen| seen.instance == *instance) else { return Ok(()) };
                 match wish {
                     None => check_prune_order(world, in_force, unit, record),
-                    Some(wish) => self.check_stop(now, world, unit, record, seen, wish),
+                    Some(wish) => self.check_stop(*seen_at, world, unit, record, seen, wish),
                 }
             }
             Step::Forget { reclaim } if wish.is_none() => self.check_forget(in_force, unit, record, *reclaim),
@@ -134,7 +142,7 @@ impl Oracle {
 
     fn check_stop(
         &self,
-        now: Time,
+        seen_at: Option<Time>,
         world: &World,
         unit: &UnitId,
         record: &Record,
@@ -156,7 +164,8 @@ impl Oracle {
         if !fixed && !record.has_completed(target) && record.current(target.digest).is_none() {
             return Err(format!("{unit} stopped before its successor serves"));
         }
-        let was_proven = seen.ready_since().is_some_and(|ready| now > ready + self.limits.steady * 8);
+        let was_proven =
+            seen.ready_since().is_some_and(|ready| seen_at.is_some_and(|at| at >= ready + self.limits.steady));
         if was_proven && record.good.as_ref().is_none_or(|good| good.digest != seen.want.digest) {
             return Err(format!("{unit} swapped with no way back"));
         }
@@ -164,7 +173,7 @@ impl Oracle {
     }
 
     /// The world moved on.
-    pub(crate) fn watch(&mut self, now: Time, world: &mut World, history: &History, in_force: &InForce) -> Verdicts {
+    pub(crate) fn watch(&mut self, world: &mut World, history: &History) -> Verdicts {
         for (source, accepted) in &world.accepted {
             let pruned = self.pruned.entry((source.clone(), accepted.generation)).or_default();
             pruned.owned = pruned.owned.max(accepted.owned_before);
@@ -174,7 +183,7 @@ impl Oracle {
         }
         check_claims(world)?;
         self.note_exits(world);
-        self.check_failing(now, world, in_force)
+        Ok(())
     }
 
     fn note_landed(&mut self, world: &World, history: &History, landed: &Landed) -> Verdicts {
@@ -237,7 +246,7 @@ impl Oracle {
     }
 
     /// What its liveness probe calls dead is killed, and not left to itself.
-    fn check_failing(&mut self, now: Time, world: &World, in_force: &InForce) -> Verdicts {
+    pub(crate) fn check_failing(&mut self, now: Time, world: &World, in_force: &InForce) -> Verdicts {
         for (unit, record) in &world.units {
             let is_wanted = in_force.values().any(|(wish, _)| wish.units().contains_key(unit));
             for seen in record.live() {

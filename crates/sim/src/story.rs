@@ -1,12 +1,14 @@
 //! One seeded history: a storm of faults and wishes, then calm, in which everything must settle.
 
 use crate::{
-    oracle::{History, InForce, Oracle, Told},
+    oracle::{History, InForce, Known, Oracle, Told},
     rng::Rng,
     wishes,
     world::{Faults, World},
 };
-use abide_reconcile::{Command, Event, Kind, Limits, Reconciler, Record, Role, SourceId, Time, Want, Why, Wish};
+use abide_reconcile::{
+    Command, Event, Kind, Limits, Reconciler, Record, Role, SourceId, Ticket, Time, UnitId, Want, Why, Wish,
+};
 use std::{collections::BTreeMap, sync::Arc};
 
 const LIMITS: Limits = Limits {
@@ -21,12 +23,12 @@ const LIMITS: Limits = Limits {
     removals_max: 2,
     removals_percent_max: 30,
 };
-const STORM_ENDS: Time = Time::from_secs(500);
+const STORM_ENDS: Time = Time::from_secs(400);
 /// The slowest order, a full back-off, and chains of units to replace one by one.
-const SETTLED_BY: Time = Time::from_secs(1_300);
+const SETTLED_BY: Time = Time::from_secs(1_150);
 /// A fresh agent takes over a settled world here, and must leave it alone.
-const LAST_RESTART: Time = Time::from_secs(1_350);
-const ENDS: Time = Time::from_secs(1_420);
+const LAST_RESTART: Time = Time::from_secs(1_200);
+const ENDS: Time = Time::from_secs(1_260);
 /// More commands than this without time passing is a loop.
 const COMMANDS_MAX: u32 = 60;
 const ROUNDS_MAX: u32 = 40_000;
@@ -39,6 +41,10 @@ struct Story {
     agent: Reconciler,
     epoch: u64,
     told: Told,
+    /// The look under way, and when it was asked for.
+    look: Option<(Ticket, Time)>,
+    /// When the look was asked for that the agent knows a unit by.
+    seen_at: BTreeMap<UnitId, Time>,
     history: History,
     /// What each source would say if asked, and under which generation.
     wishes: BTreeMap<SourceId, (u64, Wish)>,
@@ -56,6 +62,8 @@ pub fn run(seed: u64, verbose: bool) -> Result<u64, String> {
         agent: Reconciler::new(LIMITS, 1),
         epoch: 1,
         told: Told::new(),
+        look: None,
+        seen_at: BTreeMap::new(),
         history: History::new(),
         wishes: BTreeMap::new(),
         rng,
@@ -93,8 +101,11 @@ impl Story {
             for event in self.world.advance(self.now) {
                 self.tell(event);
             }
-            let in_force = self.in_force();
-            self.oracle.watch(self.now, &mut self.world, &self.history, &in_force)?;
+            self.oracle.watch(&mut self.world, &self.history)?;
+            if self.world.is_anything_failing() {
+                let in_force = self.in_force();
+                self.oracle.check_failing(self.now, &self.world, &in_force)?;
+            }
             if self.now < STORM_ENDS {
                 self.storm();
             } else if !is_calm {
@@ -132,8 +143,11 @@ impl Story {
             }
             if let Command::Run { unit, step, .. } = &command {
                 steps += 1;
-                let ordered = self.in_force();
-                self.oracle.order(self.now, &self.world, &ordered, &self.history, unit, step)?;
+                let known = Known { in_force: self.in_force(), seen_at: self.seen_at.get(unit).copied() };
+                self.oracle.order(self.now, &self.world, &known, &self.history, unit, step)?;
+            }
+            if let Command::Observe { ticket, .. } = &command {
+                self.look = Some((*ticket, self.now));
             }
             self.world.start(self.now, command);
         }
@@ -195,6 +209,7 @@ impl Story {
         self.epoch += 1;
         self.agent = Reconciler::new(LIMITS, self.epoch);
         self.told.clear();
+        self.seen_at.clear();
         self.world.forget_caller();
         for (source, accepted) in self.world.accepted.clone() {
             let generation = accepted.generation;
@@ -239,6 +254,11 @@ impl Story {
     fn tell(&mut self, event: Event) {
         if self.verbose && !matches!(event, Event::Seen { .. }) {
             println!("{:>9.2?}   {event:?}", self.now);
+        }
+        if let (Event::Seen { ticket, world }, Some((look, asked))) = (&event, self.look)
+            && *ticket == look
+        {
+            self.seen_at.extend(world.units.keys().map(|unit| (unit.clone(), asked)));
         }
         self.agent.handle(self.now, event);
     }

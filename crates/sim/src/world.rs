@@ -215,6 +215,12 @@ impl World {
         !self.queue.values().any(|pending| matches!(pending, Pending::Phase { .. }))
     }
 
+    /// Some liveness probe says no.
+    pub(crate) fn is_anything_failing(&self) -> bool {
+        let mut live = self.units.values().flat_map(Record::live);
+        live.any(|seen| matches!(seen.phase, Phase::Running { failing: true, .. }))
+    }
+
     fn hear(&mut self, ticket: Ticket) {
         if ticket.epoch > self.epoch {
             self.epoch = ticket.epoch;

