@@ -1,6 +1,6 @@
 //! Following a repository of this machine.
 
-use crate::support::{Patience, Place, next, said, text, volume};
+use crate::support::{Patience, Place, helper, next, said, text, volume};
 use abide_git::{GitSource, cache, location::BadLocation, revision::reopen};
 use abide_reconcile::{Fault, Source};
 use std::{
@@ -284,6 +284,19 @@ fn anothers_repository_is_read_with_its_rights() {
     chown(bare.join("refs/heads/main"), Some(65534), Some(65534)).unwrap();
     let Fault::Again(why) = next(&mut source).unwrap_err() else { panic!() };
     assert!(why.contains("not found"), "{why}");
+}
+
+#[test]
+fn a_program_that_the_owner_cannot_reach_reads_for_it() {
+    let place = Place::new();
+    let commit = place.push_volume("a");
+    give_away(&place, &place.path("bare.git"));
+    fs::create_dir(place.path("private")).unwrap();
+    fs::set_permissions(place.path("private"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    fs::copy(helper(), place.path("private/helper")).unwrap();
+    let arguments = format!("{}\n{}", text(&place.path("bare.git")), text(&place.path("state")));
+    let output = Command::new(place.path("private/helper")).arg("follow").arg(arguments).output().unwrap();
+    assert_eq!(String::from_utf8([output.stdout, output.stderr].concat()).unwrap().trim(), commit);
 }
 
 /// A small file system, unmounted when dropped.
