@@ -4,3 +4,4 @@ pub mod cgroup;
 pub mod child;
 pub mod fs;
 pub mod mount;
+pub mod overlay;

@@ -26,12 +26,6 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
-    /// A list of options of overlayfs can't hold this path.
-    #[error("{} can't be part of an overlay: its path has a comma, a colon or a backslash; choose another root", .0.display())]
-    Overlay(PathBuf),
-    /// The upper directory of an overlay can't be on an overlay.
-    #[error("{} is on an overlay file system, where containers can't have their own layer: put the state on another file system", .0.display())]
-    Stacked(PathBuf),
 }
 
 /// What is mounted at a directory and below it, in the order of mounting.
@@ -50,22 +44,6 @@ pub fn unmount_all(path: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Checks that a path can stand in the options of an overlay, which have no way to quote.
-pub fn check_overlay_path(path: &Path) -> Result<(), Error> {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    if bytes.iter().any(|byte| b",:\\".contains(byte)) { Err(Error::Overlay(path.to_owned())) } else { Ok(()) }
-}
-
-/// Checks that a directory can hold the upper directory of an overlay.
-pub fn check_overlay_upper(path: &Path) -> Result<(), Error> {
-    match nix::sys::statfs::statfs(path) {
-        Ok(found) if found.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC => {
-            Err(Error::Stacked(path.to_owned()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// The mount points of a `mountinfo` (proc_pid_mountinfo(5)).
@@ -121,13 +99,5 @@ mod tests {
         unmount_all(&one).unwrap();
         assert_eq!(below(folder.path()).unwrap(), [beside]);
         unmount_all(folder.path()).unwrap();
-    }
-
-    #[test]
-    fn options_of_an_overlay_are_not_broken_by_paths() {
-        assert!(check_overlay_path(Path::new("/a b")).is_ok());
-        for path in ["/a,upperdir=/etc", "/a:/etc", "/a\\"] {
-            assert!(check_overlay_path(Path::new(path)).is_err());
-        }
     }
 }
