@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod capability;
+mod files;
 mod network;
 mod process;
 mod seccomp;

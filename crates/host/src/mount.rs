@@ -1,9 +1,9 @@
-//! Mounts as the agent needs them: to see what is left of an instance, and to take it away. Mounting itself is done by
-//! keepers, in the namespace of their instance.
+//! Mounts as the agent needs them: to see what is left of an instance, to take it away, and to keep secrets off disks. All
+//! other mounting is done by keepers, in the namespace of their instance.
 
 use nix::{
     errno::Errno,
-    mount::{MntFlags, umount2},
+    mount::{MntFlags, MsFlags, mount, umount2},
 };
 use std::{
     ffi::OsString,
@@ -18,6 +18,14 @@ pub enum Error {
     /// The kernel doesn't tell what is mounted.
     #[error("cannot read the mounts of this process")]
     List(#[source] io::Error),
+    /// It can't be mounted.
+    #[error("cannot mount a file system in memory at {}", path.display())]
+    Mount {
+        /// Where.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// It stays mounted.
     #[error("cannot unmount {}", path.display())]
     Unmount {
@@ -32,6 +40,17 @@ pub enum Error {
 pub fn below(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let text = fs::read("/proc/self/mountinfo").map_err(Error::List)?;
     Ok(points(&text).filter(|point| point.starts_with(path)).collect())
+}
+
+/// Mounts an empty file system in memory of at most `bytes` over a folder, without swap where the kernel can.
+pub fn tmpfs(path: &Path, bytes: u64, mode: u32) -> Result<(), Error> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let mount = |options: String| mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some(options.as_str()));
+    let options = format!("size={bytes},mode={mode:o}");
+    // `noswap` came with 6.4.
+    mount(format!("{options},noswap"))
+        .or_else(|_| mount(options))
+        .map_err(|errno| Error::Mount { path: path.to_owned(), source: errno.into() })
 }
 
 /// Unmounts all at a directory and below it. Who still uses a mount keeps it until it ends.
@@ -77,7 +96,6 @@ fn unescape(text: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::mount::{MsFlags, mount};
 
     #[test]
     fn names_are_unescaped() {
@@ -93,7 +111,7 @@ mod tests {
         let nested = one.join("nested");
         for path in [&one, &beside, &one, &nested] {
             fs::create_dir_all(path).unwrap();
-            mount(Some("none"), path, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+            tmpfs(path, 1 << 16, 0o711).unwrap();
         }
         assert_eq!(below(folder.path()).unwrap().len(), 4);
         unmount_all(&one).unwrap();
