@@ -105,6 +105,8 @@ impl Remote {
         let agent = ureq::Agent::config_builder()
             .tls_config(tls.build())
             .max_redirects(0)
+            // The child has no environment; what answers the poll must be what is fetched from.
+            .proxy(None)
             .http_status_as_error(false)
             .user_agent(concat!("git/2.0 (abide ", env!("CARGO_PKG_VERSION"), ")"))
             .build()
