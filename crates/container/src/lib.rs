@@ -4,6 +4,7 @@
 
 mod capability;
 mod files;
+mod layer;
 mod network;
 mod process;
 mod seccomp;
