@@ -3,6 +3,7 @@
 
 use crate::{
     entry::{Entry, Target},
+    guard::Moment,
     id::{SourceId, Time},
     limits::Limits,
     mutant::{self, Mutant},
@@ -77,6 +78,11 @@ impl Board {
 
     pub(crate) fn source(&mut self, id: &SourceId) -> &mut Source {
         self.sources.entry(id.clone()).or_default()
+    }
+
+    /// Nothing has to be judged or decided anew.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.dirty.is_empty() && self.unjudged.is_empty()
     }
 
     pub(crate) fn rejudge(&mut self, id: &SourceId) {
@@ -159,7 +165,7 @@ impl Board {
             return self.put_in_force(id, accepted);
         }
         let removals = source.removals(Some(held));
-        let verdict = source.guard(id, held, &removals, &self.permits, limits);
+        let verdict = source.guard(id, held, &removals, Moment::Before, &self.permits, limits);
         if verdict.is_err() && !mutant::is(Mutant::GuardNotHolding) {
             source.accepting = None;
             return;
@@ -177,7 +183,7 @@ impl Board {
         let Some(in_force) = source.in_force.clone() else { return };
         let mut going = source.removals(Some(&in_force));
         going.retain(|unit| !source.accepted.removals.contains_key(unit));
-        let passes = source.guard(id, &in_force, &going, &self.permits, limits).is_ok();
+        let passes = source.guard(id, &in_force, &going, Moment::Late, &self.permits, limits).is_ok();
         if passes && !going.is_empty() {
             let accepted = source.acceptance(&going);
             source.accept(now, accepted);

@@ -3,7 +3,6 @@
 use crate::{
     id::{SourceId, Ticket, Time},
     limits::Limits,
-    mutant::{self, Mutant},
     order::{Fault, Step},
     plan::Next,
     seen::{Record, Seen},
@@ -181,12 +180,7 @@ pub(crate) enum Target<'a> {
 
 impl<'a> Target<'a> {
     pub(crate) fn of_wish((source, wish): &'a (SourceId, Arc<Want>), record: &'a Record) -> Self {
-        let is_bad = record.bad.contains(&wish.digest) && !mutant::is(Mutant::ForgetBadMarks);
-        let want = match &record.good {
-            Some(good) if is_bad => good,
-            _ => wish,
-        };
-        Self::Run { want, wish, source }
+        Self::Run { want: record.target(wish), wish, source }
     }
 
     pub(crate) fn want(self) -> Option<&'a Arc<Want>> {

@@ -9,9 +9,10 @@
 //! | [`port`] | the two seams: where wishes come from, and who acts |
 //! | `entry` | what is known of one unit |
 //! | `board` | whom does a change concern |
-//! | `source` | which wish is in force, and may it remove that much |
-//! | `decide`, `running` | what comes next for one unit: all policy |
+//! | `source`, [`guard`] | which wish is in force, and may it remove that much |
+//! | `decide`, `running`, `handover` | what comes next for one unit: all policy |
 //! | `look`, `flights`, `reconciler` | what is under way, and when to look and try again |
+//! | [`mod@preview`], [`status`] | what people ask: what would a wish change, and how do things stand |
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,8 @@ mod board;
 mod decide;
 mod entry;
 mod flights;
+pub mod guard;
+mod handover;
 pub mod id;
 mod limits;
 mod look;
@@ -26,20 +29,25 @@ pub mod mutant;
 pub mod order;
 pub mod plan;
 pub mod port;
+pub mod preview;
 mod reconciler;
 mod running;
 pub mod seen;
 mod source;
+pub mod status;
 pub mod want;
 
 pub use abide_spec as spec;
 pub use abide_spec::{Digest, Kind, Name, Scope, Unit, UnitId, UnitSpec, kind::Reclaim};
+pub use guard::{Held, Reason};
 pub use id::{InstanceId, PlanId, SourceId, Ticket, Time};
 pub use limits::Limits;
 pub use mutant::Mutant;
 pub use order::{Accepted, Command, Event, Fault, Look, Step, Verdict};
 pub use plan::{Next, Plan, Why};
 pub use port::{Attend, Backend, Order, Progress, Revision, Source};
+pub use preview::{Preview, preview};
 pub use reconciler::Reconciler;
 pub use seen::{Found, Observed, Owner, Permit, Phase, Record, Role, Seen};
+pub use status::{Outcome, Status};
 pub use want::{Claim, Complete, Want, Wish};

@@ -7,20 +7,18 @@ use crate::{
     board::Board,
     decide::decide,
     flights::Flights,
+    guard::{Held, Moment},
     id::{SourceId, Ticket, Time},
     limits::Limits,
     look::Looks,
     mutant::{self, Mutant},
     order::{Accepted, Command, Event, Look, Step},
     plan::{Next, Plan},
-    seen::{Observed, Permit},
-    source::Says,
+    seen::Observed,
+    source::{Accepting, Says, Source},
 };
 use abide_spec::UnitId;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The one state machine that decides about units.
 #[derive(Debug)]
@@ -37,9 +35,6 @@ pub struct Reconciler {
     pub(crate) flights: Flights,
 }
 
-/// What sources ask a person to permit: for wishes that are held, and for late finds.
-type Asked = (BTreeMap<SourceId, Permit>, BTreeMap<SourceId, Permit>);
-
 impl Reconciler {
     /// `epoch` is durable and larger than that of any agent before on the same machine.
     pub fn new(limits: Limits, epoch: u64) -> Self {
@@ -55,6 +50,18 @@ impl Reconciler {
             timers: BTreeSet::new(),
             flights: Flights::default(),
         }
+    }
+
+    /// One that knows this world and nothing else, to ask it for a [`crate::preview()`] where no agent runs.
+    pub fn of_world(limits: Limits, world: Observed) -> Self {
+        let mut core = Self::new(limits, 0);
+        while let Some(command) = core.poll(Time::ZERO) {
+            if let Command::Observe { ticket, .. } = command {
+                core.handle(Time::ZERO, Event::Seen { ticket, world });
+                break;
+            }
+        }
+        core
     }
 
     /// Takes in what happened.
@@ -120,8 +127,13 @@ impl Reconciler {
 
     /// The plan as things stand after the last [`Reconciler::poll`].
     pub fn plan(&self) -> Plan {
-        let (held, late) = self.asked();
-        let mut plan = Plan { held, late, ..Plan::default() };
+        let mut plan = Plan::default();
+        for (id, source) in &self.board.sources {
+            if let Some((moment, held)) = self.asks(id, source) {
+                let asked = if moment == Moment::Before { &mut plan.held } else { &mut plan.late };
+                asked.insert(id.clone(), held.permit);
+            }
+        }
         for unit in self.front.iter().chain(&self.prepare_front).chain(&self.waiting) {
             match self.board.units.get(unit).map(|entry| &entry.next) {
                 Some(Next::Step(step)) => {
@@ -139,8 +151,14 @@ impl Reconciler {
     /// Nothing to do, nothing to wait for.
     pub fn is_settled(&self) -> bool {
         let nothing = self.front.is_empty() && self.prepare_front.is_empty() && self.waiting.is_empty();
+        let is_asking = |(id, source)| self.asks(id, source).is_some();
         let accepts = self.board.sources.values().any(|source| source.accepting.is_some());
-        nothing && !accepts && self.looks.has_seen_all() && self.asked() == Asked::default()
+        nothing && self.is_up_to_date() && !accepts && !self.board.sources.iter().any(is_asking)
+    }
+
+    /// The plan is that of all that is known. It isn't before the world was seen, and between an event and the next poll.
+    pub(crate) fn is_up_to_date(&self) -> bool {
+        self.looks.has_seen_all() && self.board.is_judged()
     }
 
     /// Decides everything anew, as if all had changed: what comes out must be what the plan says already.
@@ -150,19 +168,17 @@ impl Reconciler {
         self.plan()
     }
 
-    pub(crate) fn asked(&self) -> Asked {
-        let (mut held, mut late) = Asked::default();
-        for (id, source) in self.board.sources.iter().filter(|(_, source)| source.says == Says::Complete) {
-            let guard = |wish, removals| source.guard(id, wish, removals, &self.board.permits, &self.limits);
-            if let Some(wish) = &source.held {
-                let permit = guard(wish, &source.removals(Some(wish))).err();
-                held.extend(permit.map(|permit| (id.clone(), permit)));
-            } else if let Some(wish) = &source.in_force {
-                let permit = guard(wish, &source.going).err();
-                late.extend(permit.map(|permit| (id.clone(), permit)));
-            }
+    /// What a person is asked to permit for this source: of a wish that is held, or of late finds.
+    pub(crate) fn asks(&self, id: &SourceId, source: &Source) -> Option<(Moment, Held)> {
+        let guard = |wish, removals, moment| {
+            let held = source.guard(id, wish, removals, moment, &self.board.permits, &self.limits).err()?;
+            Some((moment, held))
+        };
+        match (&source.says, &source.held, &source.in_force) {
+            (Says::Complete, Some(wish), _) => guard(wish, &source.removals(Some(wish)), Moment::Before),
+            (Says::Complete, None, Some(wish)) => guard(wish, &source.going, Moment::Late),
+            _ => None,
         }
-        (held, late)
     }
 
     fn see(&mut self, ticket: Ticket, world: Observed) {
@@ -258,7 +274,7 @@ impl Reconciler {
     }
 
     fn accepted(&mut self, now: Time, ticket: Ticket, is_written: bool) {
-        let is_it = |accepting: &crate::source::Accepting| accepting.asked.is_some_and(|(asked, _)| asked == ticket);
+        let is_it = |accepting: &Accepting| accepting.asked.is_some_and(|(asked, _)| asked == ticket);
         let found = self.board.sources.iter_mut().find(|(_, source)| source.accepting.as_ref().is_some_and(is_it));
         let Some((id, source)) = found else { return };
         let Some(mut accepting) = source.accepting.take() else { return };

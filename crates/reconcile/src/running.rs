@@ -14,6 +14,7 @@
 use crate::{
     decide::{Decision, Unit, step, wait, wait_until},
     entry::Target,
+    handover::{contender, shared, yielded},
     id::SourceId,
     mutant::{self, Mutant},
     order::{Step, Verdict},
@@ -70,8 +71,10 @@ impl Running<'_> {
             if takes_over && !is_steady && !mutant::is(Mutant::ActivateUnproven) {
                 return wait_until(steady, Why::Proving(steady));
             }
+            let uses = &self.unit.board.claims;
+            let contender = |port| contender(uses.get(port), port, |unit| unit != self.unit.id);
             let mut ports = self.want.claims.iter().filter(|claim| claim.is_movable());
-            return match ports.find_map(|port| self.contender(port)) {
+            return match ports.find_map(contender) {
                 Some(claimed) => wait(claimed),
                 None => step(Step::Activate { instance: seen.instance }),
             };
@@ -114,7 +117,7 @@ impl Running<'_> {
         if let Some(why) = self.missing_need(tombstone.is_some() && record.live().next().is_none()) {
             return wait(why);
         }
-        let old = self.old_ones().into_iter().find(|old| self.excludes(old));
+        let old = self.old_ones().into_iter().find(|old| shared(&old.want, self.want).is_some());
         if let Some(old) = old {
             return step(Step::Stop { instance: old.instance });
         }
@@ -149,12 +152,11 @@ impl Running<'_> {
 
     /// What old instances have to do before anything is waited for: leave a way back, and let go of what others wait for.
     fn make_way(&self) -> Option<Decision> {
-        let old_ones = self.old_ones();
-        let serving = old_ones.last()?;
+        let serving = self.unit.record.standing()?;
         if self.is_proven(serving) && self.is_not_marked(serving) && !mutant::is(Mutant::SwapWithoutGoodMark) {
             return Some(step(Step::Mark(Verdict::Good(Arc::clone(&serving.want)))));
         }
-        let yields = old_ones.iter().find(|old| self.must_yield(old))?;
+        let yields = self.old_ones().into_iter().find(|old| self.must_yield(old))?;
         Some(step(Step::Stop { instance: yields.instance }))
     }
 
@@ -204,34 +206,19 @@ impl Running<'_> {
         self.unit.record.good.as_ref().is_none_or(|good| *good != seen.want)
     }
 
-    /// Whether old and new can't run side by side.
-    fn excludes(&self, old: &Seen) -> bool {
-        let shared = |claim: &Claim| !claim.is_movable() && self.want.claims.contains(claim);
-        old.want.claims.iter().any(shared) && !mutant::is(Mutant::AlwaysSurge)
-    }
-
-    /// Whether `old` has what another unit waits for and the new version has no use for. Both units may wait for each
-    /// other in this, so it goes before anything else is waited for.
+    /// Whether another unit waits for what `old` has and the new version has no use for.
     fn must_yield(&self, old: &Seen) -> bool {
         let is_waited_for = |claim: &Claim| {
             let uses = self.unit.board.claims.get(claim);
             uses.is_some_and(|uses| uses.claimants.iter().any(|unit| unit != self.unit.id))
         };
-        let is_let_go = |claim: &&Claim| !claim.is_movable() && !self.want.claims.contains(*claim);
-        old.want.claims.iter().filter(is_let_go).any(is_waited_for) && !mutant::is(Mutant::NoYield)
+        yielded(&old.want, self.want, is_waited_for).is_some()
     }
 
     fn holder(&self, claim: &Claim) -> Option<Why> {
         let holders = self.unit.board.claims.get(claim).map(|uses| &uses.holders);
         let other = holders.into_iter().flatten().find(|unit| *unit != self.unit.id);
         other.filter(|_| !mutant::is(Mutant::IgnoreClaims)).map(|unit| Why::Claimed(claim.clone(), unit.clone()))
-    }
-
-    /// Who has the port by right. A unit that has it, but is not wanted to, loses it.
-    fn contender(&self, port: &Claim) -> Option<Why> {
-        let uses = self.unit.board.claims.get(port)?;
-        let mut both = uses.holders.intersection(&uses.claimants);
-        both.find(|unit| *unit != self.unit.id).map(|unit| Why::Claimed(port.clone(), unit.clone()))
     }
 
     /// A new version starts on needs that are as they should be; a restart only asks that they work, so that a unit that

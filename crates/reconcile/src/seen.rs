@@ -5,6 +5,7 @@
 
 use crate::{
     id::{InstanceId, PlanId, SourceId, Time},
+    mutant::{self, Mutant},
     want::{Claim, Want},
 };
 use abide_spec::{Digest, UnitId, kind::Reclaim};
@@ -132,6 +133,21 @@ impl Permit {
 }
 
 impl Record {
+    /// Of a unit of which there is nothing.
+    pub const NOTHING: Self =
+        Self { instances: Vec::new(), owner: None, good: None, bad: BTreeSet::new(), completed: None };
+
+    /// The version that is to run where `wish` is wished: the last good one if the wish is bad.
+    pub fn target<'a>(&'a self, wish: &'a Arc<Want>) -> &'a Arc<Want> {
+        let is_bad = self.bad.contains(&wish.digest) && !mutant::is(Mutant::ForgetBadMarks);
+        self.good.as_ref().filter(|_| is_bad).unwrap_or(wish)
+    }
+
+    /// What a new version takes the place of: the active instance, or else any that lives.
+    pub fn standing(&self) -> Option<&Seen> {
+        self.live().max_by_key(|seen| seen.role == Role::Active)
+    }
+
     /// Instances that run, or may run as far as anybody knows.
     pub fn live(&self) -> impl Iterator<Item = &Seen> {
         self.instances.iter().map(|seen| &**seen).filter(|seen| seen.is_live())

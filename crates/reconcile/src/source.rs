@@ -1,11 +1,9 @@
-//! Sources: which wish of each is in force, what it owns, and the guard over what it removes.
+//! Sources: which wish of each is in force, and what it owns.
 
 use crate::{
-    id::{SourceId, Ticket, Time},
-    limits::Limits,
+    id::{Ticket, Time},
     mutant::{self, Mutant},
     order::Accepted,
-    seen::Permit,
     want::{Complete, Wish},
 };
 use abide_spec::{UnitId, kind::Reclaim};
@@ -95,35 +93,4 @@ impl Source {
         accepted.removals.extend(removals.iter().map(judged));
         accepted
     }
-
-    /// What has to be confirmed before `removals` may go, if anything.
-    pub(crate) fn guard(
-        &self,
-        id: &SourceId,
-        wish: &Complete,
-        removals: &BTreeSet<UnitId>,
-        permits: &BTreeSet<Arc<Permit>>,
-        limits: &Limits,
-    ) -> Result<(), Permit> {
-        // Late finds add up with what went before, or one by one they would all be few.
-        let late = if self.held.is_some() { 0 } else { self.accepted.removals.len() };
-        let owned =
-            if self.held.is_some() { self.owned.len() } else { self.accepted.owned_before.max(late) + removals.len() };
-        let count = late + removals.len();
-        let many = count > limits.removals_max && count * 100 > owned * limits.removals_percent_max;
-        let reclaim = |unit: &UnitId| self.owned.get(unit).copied().unwrap_or_default();
-        let deletes = removals.iter().any(|unit| reclaim(unit) == Reclaim::Delete);
-        let harmless = removals.is_empty() || !(many || deletes || count == owned);
-        if harmless || mutant::is(Mutant::GuardOff) {
-            return Ok(());
-        }
-        let removals = removals.iter().map(|unit| (unit.clone(), reclaim(unit))).collect();
-        let asked = Permit { source: id.clone(), wish: wish.digest(), removals };
-        if permits.iter().any(|permit| covers(permit, &asked)) { Ok(()) } else { Err(asked) }
-    }
-}
-
-fn covers(permit: &Permit, asked: &Permit) -> bool {
-    let is_permitted = |(unit, reclaim)| permit.removals.get(unit) == Some(reclaim);
-    permit.source == asked.source && permit.wish == asked.wish && asked.removals.iter().all(is_permitted)
 }

@@ -1,0 +1,129 @@
+//! The guard: how much may go without a person's yes. What is held is told with the reasons, for people.
+
+use crate::{
+    id::SourceId,
+    limits::Limits,
+    mutant::{self, Mutant},
+    seen::Permit,
+    source::Source,
+    want::Complete,
+};
+use abide_spec::{UnitId, kind::Reclaim};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+/// Removals that wait for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What the person says yes to.
+    pub permit: Permit,
+    /// Why the person is asked; never empty.
+    pub reasons: Vec<Reason>,
+}
+
+/// Why removals are not harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// More than a few, and more than a small share.
+    Many {
+        /// So many, with what went before under the same wish.
+        count: usize,
+        /// Of so many that the source owns.
+        owned: usize,
+    },
+    /// Everything that the source owns.
+    Everything {
+        /// So many units.
+        count: usize,
+    },
+    /// Data goes with these.
+    Deletes(Vec<UnitId>),
+}
+
+/// When removals are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Before their wish comes into force.
+    Before,
+    /// They turned up after it did. They add up with what went before, or one by one they would all be few.
+    Late,
+}
+
+impl Source {
+    /// What has to be confirmed before `removals` may go, if anything.
+    pub(crate) fn guard(
+        &self,
+        id: &SourceId,
+        wish: &Complete,
+        removals: &BTreeSet<UnitId>,
+        moment: Moment,
+        permits: &BTreeSet<Arc<Permit>>,
+        limits: &Limits,
+    ) -> Result<(), Held> {
+        let reclaim = |unit: &UnitId| self.owned.get(unit).copied().unwrap_or_default();
+        let removals: BTreeMap<UnitId, Reclaim> = removals.iter().map(|unit| (unit.clone(), reclaim(unit))).collect();
+        let (count, owned) = match moment {
+            Moment::Before => (removals.len(), self.owned.len()),
+            Moment::Late => {
+                let gone = self.accepted.removals.len();
+                (gone + removals.len(), self.accepted.owned_before.max(gone) + removals.len())
+            }
+        };
+        let reasons = reasons(&removals, count, owned, limits);
+        if removals.is_empty() || reasons.is_empty() || mutant::is(Mutant::GuardOff) {
+            return Ok(());
+        }
+        let permit = Permit { source: id.clone(), wish: wish.digest(), removals };
+        let is_permitted = permits.iter().any(|given| covers(given, &permit));
+        if is_permitted { Ok(()) } else { Err(Held { permit, reasons }) }
+    }
+}
+
+fn reasons(removals: &BTreeMap<UnitId, Reclaim>, count: usize, owned: usize, limits: &Limits) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    if count == owned {
+        reasons.push(Reason::Everything { count });
+    } else if count > limits.removals_max && count * 100 > owned * limits.removals_percent_max {
+        reasons.push(Reason::Many { count, owned });
+    }
+    let deleted = removals.iter().filter(|(_, reclaim)| **reclaim == Reclaim::Delete);
+    let deleted: Vec<UnitId> = deleted.map(|(unit, _)| unit.clone()).collect();
+    if !deleted.is_empty() {
+        reasons.push(Reason::Deletes(deleted));
+    }
+    reasons
+}
+
+fn covers(permit: &Permit, asked: &Permit) -> bool {
+    let is_permitted = |(unit, reclaim)| permit.removals.get(unit) == Some(reclaim);
+    permit.source == asked.source && permit.wish == asked.wish && asked.removals.iter().all(is_permitted)
+}
+
+impl fmt::Display for Held {
+    /// One sentence, as "removes 4 of 10 units (40 %), and deletes the data of Volume/db (reclaim: Delete)".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, reason) in self.reasons.iter().enumerate() {
+            write!(f, "{}{reason}", if n == 0 { "" } else { ", and " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Many { count, owned } => {
+                write!(f, "removes {count} of {owned} units ({} %)", count * 100 / owned.max(&1))
+            }
+            Self::Everything { count: 1 } => f.write_str("removes everything it owns (1 unit)"),
+            Self::Everything { count } => write!(f, "removes everything it owns ({count} units)"),
+            Self::Deletes(units) => {
+                let names: Vec<String> = units.iter().map(|unit| format!("{}/{}", unit.kind, unit.name)).collect();
+                write!(f, "deletes the data of {} (reclaim: Delete)", names.join(", "))
+            }
+        }
+    }
+}
