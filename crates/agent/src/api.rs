@@ -1,0 +1,306 @@
+//! The local API: what the command line and the hooks say to the agent, and what it answers.
+//!
+//! A connection to the socket carries one [`Request`] as a line of JSON, and then [`Reply`]s, a line each, until the
+//! agent closes it. `get -o json` prints a [`Snapshot`] as it is: a contract, with a schema of its own.
+
+use abide_reconcile::{Unit, spec::kind::SourceSpec};
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+
+/// The version of this protocol, sent with each request. An agent refuses one that it doesn't know.
+pub const VERSION: u32 = 1;
+
+/// More than the longest request needs: a tree's resolved units.
+pub const REQUEST_BYTES_MAX: usize = 64 << 20;
+
+/// A request with its version.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    /// [`VERSION`] of who asks.
+    pub version: u32,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "verb")]
+pub enum Request {
+    /// Everything, as it is now. One [`Reply::Snapshot`].
+    Get,
+    /// What happened: the last ones, and then what comes, if `follow`. [`Reply::Happened`] each.
+    Events {
+        /// Go on until the asker hangs up.
+        follow: bool,
+    },
+    /// What these units would change here. One [`Reply::Preview`].
+    Preview {
+        /// As which source; its own units alone are compared.
+        source: String,
+        /// All that it would want.
+        units: Vec<Unit>,
+    },
+    /// Wait for a commit of a source: [`Reply::Happened`] as it goes on, and one [`Reply::Outcome`].
+    Follow {
+        /// Which source; the one that has the commit if not said.
+        source: Option<String>,
+        /// The commit's id, or how it begins.
+        commit: String,
+    },
+    /// Look at the source now: something was pushed.
+    Wake {
+        /// Which.
+        source: String,
+    },
+    /// Make a folder's content a commit of a source of its own, and follow that like [`Request::Follow`].
+    Apply {
+        /// How the source is called.
+        source: String,
+        /// The folder: an absolute path.
+        path: String,
+        /// What its documents may ask for.
+        spec: Box<SourceSpec>,
+    },
+    /// Register a source, or change it.
+    SourceAdd {
+        /// How it is called.
+        name: String,
+        /// What to follow.
+        spec: Box<SourceSpec>,
+    },
+    /// Give a source up: what it owns runs on, unowned.
+    SourceRemove {
+        /// Which.
+        name: String,
+    },
+    /// Take no new commits.
+    SourceSuspend {
+        /// Which.
+        name: String,
+    },
+    /// Follow again: after `suspend`, `rollback` and `down`.
+    SourceResume {
+        /// Which.
+        name: String,
+    },
+    /// Say yes to the removals that the guard holds.
+    Allow {
+        /// The plan's id, as shown.
+        plan: String,
+    },
+    /// Try a unit again that was given up.
+    Retry {
+        /// As people write it: `[SCOPE:]KIND/NAME`, or a bare name.
+        unit: String,
+    },
+    /// Go back to an earlier commit and stay there until `resume` or a newer push.
+    Rollback {
+        /// Of which source; the only one if not said.
+        source: Option<String>,
+        /// To which commit; the last good one before the present if not said.
+        commit: Option<String>,
+    },
+    /// Stop everything of this root, keep its volumes, and suspend its sources.
+    Down,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "reply")]
+pub enum Reply {
+    /// To [`Request::Get`].
+    Snapshot(Snapshot),
+    /// Something happened.
+    Happened(Happening),
+    /// To [`Request::Preview`].
+    Preview(Preview),
+    /// The end of waiting.
+    Outcome(Outcome),
+    /// It was done; in words.
+    Done {
+        /// What was done.
+        message: String,
+    },
+    /// It was not done.
+    Refused {
+        /// Why, and what to do.
+        message: String,
+    },
+}
+
+/// Everything as it is now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Every unit is as wished and ready or completed.
+    pub settled: bool,
+    /// All sources, by name.
+    pub sources: Vec<SourceStatus>,
+    /// All units, by scope, kind and name.
+    pub units: Vec<UnitStatus>,
+}
+
+/// A source as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// How it is called.
+    pub name: String,
+    /// What is followed.
+    pub url: String,
+    /// The branch of it.
+    pub branch: String,
+    /// The commit in force; empty before the first.
+    pub commit: String,
+    /// The first line of its message.
+    pub summary: String,
+    /// Grows with each wish.
+    pub generation: u64,
+    /// `following`, `refused`, `held`, `suspended`, `unreachable` or `withdrawn`.
+    pub state: String,
+    /// Why it is in that state, and what to do.
+    pub message: String,
+    /// Units that were taken back to their last good version: the commit is partly in force.
+    pub taken_back: Vec<String>,
+    /// Commits that settled here, the newest first.
+    pub history: Vec<Commit>,
+}
+
+/// A commit, for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Its id.
+    pub id: String,
+    /// The first line of its message.
+    pub summary: String,
+}
+
+/// A unit as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnitStatus {
+    /// Whose it is.
+    pub scope: String,
+    /// `Container`, `VirtualMachine` or `Volume`.
+    pub kind: String,
+    /// How its document is called.
+    pub name: String,
+    /// Which replica.
+    pub index: u16,
+    /// `settled`, `changing`, `waiting`, `held` or `failed`.
+    pub state: String,
+    /// It serves, or it completed.
+    pub ready: bool,
+    /// What it waits for, if it does.
+    pub waiting: Option<String>,
+    /// More about its state.
+    pub message: String,
+    /// How often it was started again since it last proved itself.
+    pub restarts: u32,
+    /// Its addresses on the bridge.
+    pub addresses: Vec<Ipv4Addr>,
+    /// All there is of it.
+    pub instances: Vec<InstanceStatus>,
+}
+
+/// An instance as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Which: epoch and number.
+    pub id: String,
+    /// `candidate`, `active` or `retiring`.
+    pub role: String,
+    /// `preparing`, `starting`, `running`, `stopping` or `exited`.
+    pub state: String,
+    /// Of its first process.
+    pub pid: Option<i32>,
+    /// 128 + n for signal n.
+    pub exit_code: Option<i32>,
+}
+
+/// Something that happened, as people read it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Happening {
+    /// Milliseconds since 1970.
+    pub at: u64,
+    /// The source, if it concerns one.
+    pub source: Option<String>,
+    /// The commit it belongs to.
+    pub commit: Option<String>,
+    /// The unit, if it concerns one, as `KIND/NAME`.
+    pub unit: Option<String>,
+    /// `step`, `progress`, `done`, `failed`, `exited`, `source`.
+    pub kind: String,
+    /// One line.
+    pub text: String,
+}
+
+/// What a wish would change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Preview {
+    /// Unit by unit, those without a change left out.
+    pub changes: Vec<Change>,
+    /// How many units the wish has.
+    pub units: usize,
+    /// The plan's id that would have to be allowed, and what it removes, if the guard would hold the wish.
+    pub held: Option<Held>,
+}
+
+/// What would change in a unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// `KIND/NAME`.
+    pub unit: String,
+    /// `create`, `replace`, `update` or `remove`.
+    pub action: String,
+    /// How: `surge`, or `swap` with its downtime and why; of a removal, what becomes of the data.
+    pub how: String,
+    /// The fields that differ.
+    pub fields: Vec<Field>,
+}
+
+/// A field that differs; secrets are masked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Field {
+    /// Where, as `spec.image`.
+    pub path: String,
+    /// What it is.
+    pub old: String,
+    /// What it would be.
+    pub new: String,
+}
+
+/// What the guard holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// For `abide allow PLAN` or `git push -o allow=PLAN`.
+    pub plan: String,
+    /// Why it asks, in words.
+    pub why: String,
+    /// What would go.
+    pub removals: Vec<String>,
+}
+
+/// How waiting ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Of which commit.
+    pub commit: String,
+    /// What became of it.
+    pub result: Verdict,
+    /// In words.
+    pub message: String,
+    /// The wall-clock milliseconds it took.
+    pub took_ms: u64,
+}
+
+/// What became of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// Every unit is as wished, and ready or completed.
+    Settled,
+    /// In force, but not all of it came true, or not in time.
+    Failed,
+    /// Not in force: invalid, or held by the guard.
+    Refused,
+    /// A newer commit took its place.
+    Superseded,
+}

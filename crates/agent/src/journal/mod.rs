@@ -1,0 +1,136 @@
+//! The journal of a source: every decision about it that must outlive the agent, in the order in which it was made.
+//!
+//! One file a source, one writer. What was appended is synced before anybody acts on it or is answered. Lines that are
+//! written together are one frame of the file, so that they hold together or not at all.
+//!
+//! ```text
+//! Record ─ Line (JSON, with version and time) ─ frame (length, checksum) ─ file        and back: State::apply, in order
+//! ```
+
+mod form;
+mod frame;
+mod record;
+mod state;
+
+pub use frame::OpenError;
+pub use record::{Accepted, Line, Origin, Record, Refused, VERSION};
+pub use state::{State, Suspension, Verdicts};
+
+#[cfg(test)]
+mod tests;
+
+use crate::clock::wall_clock_ms;
+use frame::{Draft, Frames};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// A file shorter than this is not worth rewriting.
+const COMPACT_FROM: u64 = 256 << 10;
+/// How much of the file must be history before it is rewritten.
+const COMPACT_FACTOR: u64 = 4;
+
+/// Why a record could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("could not write to the journal {path}; nothing was changed")]
+pub struct AppendError {
+    /// Which journal.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Why a journal could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file is not readable.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A record is whole, but not of a form that this release knows.
+    #[error("{path}: record {number} is of a form that this release doesn't know; run the release that wrote it")]
+    Unknown {
+        /// Which journal.
+        path: PathBuf,
+        /// Counted from 1.
+        number: usize,
+        /// What the parser says.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A record has a version that this release doesn't know.
+    #[error(
+        "{path}: record {number} has version {version}, and this release knows {VERSION}: run the release that wrote it"
+    )]
+    Later {
+        /// Which journal.
+        path: PathBuf,
+        /// Counted from 1.
+        number: usize,
+        /// Its version.
+        version: u32,
+    },
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    frames: Frames,
+}
+
+impl Journal {
+    /// Opens or creates the journal at `path` and adds it up.
+    pub fn open(path: &Path) -> Result<(Self, State), LoadError> {
+        let (frames, payloads) = Frames::open(path)?;
+        let mut state = State::default();
+        let lines = payloads.iter().flat_map(|payload| payload.split(|byte| *byte == b'\n'));
+        for (n, line) in lines.enumerate() {
+            let unknown = |source| LoadError::Unknown { path: path.to_owned(), number: n + 1, source };
+            let line: Line = serde_json::from_slice(line).map_err(unknown)?;
+            if line.v > VERSION {
+                return Err(LoadError::Later { path: path.to_owned(), number: n + 1, version: line.v });
+            }
+            state.apply(line.record);
+        }
+        let mut journal = Self { path: path.to_owned(), frames };
+        journal.compact_if_long(&state)?;
+        Ok((journal, state))
+    }
+
+    /// Writes records durably, all or none: they are one frame.
+    pub fn append(&mut self, records: &[Record]) -> Result<(), AppendError> {
+        let written = encode(records).and_then(|lines| self.frames.append(&lines));
+        written.map_err(|source| AppendError { path: self.path.clone(), source })
+    }
+
+    /// A journal that can't be shortened is still a journal.
+    fn compact_if_long(&mut self, state: &State) -> Result<(), OpenError> {
+        if self.frames.length() < COMPACT_FROM {
+            return Ok(());
+        }
+        let draft = || -> io::Result<Option<Draft>> {
+            let lines = state.records().into_iter().map(|record| encode(&[record]));
+            let lines = lines.collect::<io::Result<Vec<_>>>()?;
+            let needed: u64 = lines.iter().map(|line| line.len() as u64).sum();
+            let is_worth_it = needed * COMPACT_FACTOR < self.frames.length();
+            is_worth_it.then(|| Frames::draft(&self.path, lines.iter().map(Vec::as_slice))).transpose()
+        };
+        match draft() {
+            Ok(Some(draft)) => {
+                let put = draft.put(&self.path);
+                self.frames = put.map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(path = %self.path.display(), %error, "could not shorten the journal"),
+        }
+        Ok(())
+    }
+}
+
+fn encode(records: &[Record]) -> io::Result<Vec<u8>> {
+    let at = wall_clock_ms();
+    let lines = records.iter().map(|record| serde_json::to_vec(&Line { v: VERSION, at, record: record.clone() }));
+    Ok(lines.collect::<Result<Vec<_>, _>>()?.join(&b'\n'))
+}
