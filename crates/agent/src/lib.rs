@@ -4,6 +4,15 @@
 
 pub mod api;
 mod clock;
+mod files;
+mod hints;
+mod hold;
 pub mod journal;
+mod port;
+mod probe;
 
 pub use clock::Clock;
+pub use files::KeepError;
+pub use hints::Hints;
+pub use hold::{Hold, HoldError};
+pub use port::{Details, Inspector, Opened, Opening, SourceFactory};

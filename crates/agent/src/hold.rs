@@ -1,0 +1,106 @@
+//! One agent a root, and how often it was started.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+/// The right to be the agent of a state directory, for as long as it is held; the kernel ends it with the process.
+#[derive(Debug)]
+pub struct Hold {
+    epoch: u64,
+    _lock: File,
+}
+
+/// Why this process can't be the agent of a state directory.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// There is one.
+    #[error("another agent holds {}: stop it first, or choose another `--root`", .0.display())]
+    Held(PathBuf),
+    /// The disk said no.
+    #[error("could not take hold of the state directory: {what} {path}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A counter that isn't one must not be guessed at: orders from before would be taken for today's.
+    #[error("{} holds {text:?}, which is no count of starts: write a number there that is larger than in any name below `run/units`", path.display())]
+    Counter {
+        /// The counter's file.
+        path: PathBuf,
+        /// What is in it.
+        text: String,
+    },
+}
+
+impl Hold {
+    /// Takes hold of `state`, a directory that exists, and counts this start, durably.
+    pub fn take(state: &Path) -> Result<Self, HoldError> {
+        let path = state.join("lock");
+        let failed = |what, path: &Path| {
+            let path = path.to_owned();
+            move |source| HoldError::Io { what, path, source }
+        };
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let lock = lock.map_err(failed("opening", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(HoldError::Held(state.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(failed("locking", &path)(source)),
+        }
+        let path = state.join("epoch");
+        let before = match std::fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().map_err(|_| HoldError::Counter { path: path.clone(), text })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(failed("reading", &path)(error)),
+        };
+        let epoch = before + 1;
+        write_durably(&path, format!("{epoch}\n").as_bytes()).map_err(failed("writing", &path))?;
+        Ok(Self { epoch, _lock: lock })
+    }
+
+    /// Which start of an agent this is: larger than any before.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// Puts a file in place whole, synced with its name.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension("draft");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_start_has_a_larger_epoch_and_there_is_one_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Hold::take(folder.path()).unwrap();
+        assert!(matches!(Hold::take(folder.path()), Err(HoldError::Held(_))));
+        let before = first.epoch();
+        drop(first);
+        assert_eq!(Hold::take(folder.path()).unwrap().epoch(), before + 1);
+    }
+
+    #[test]
+    fn a_counter_that_is_none_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("epoch"), "").unwrap();
+        assert!(matches!(Hold::take(folder.path()), Err(HoldError::Counter { .. })));
+    }
+}
