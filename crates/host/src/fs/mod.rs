@@ -11,9 +11,11 @@
 //! Magic links (`/proc/*/fd`, `/proc/*/root`) are refused in both. What isn't a regular file is never read: a FIFO can't
 //! hang us, a device can't be touched.
 
+mod node;
 mod remove;
 mod write;
 
+pub use node::{Seen, Sort};
 pub use write::Sync;
 
 use nix::{

@@ -1,5 +1,8 @@
 use super::*;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::{
+    ffi::OsStr,
+    os::unix::fs::{PermissionsExt as _, symlink},
+};
 
 fn temporary() -> (tempfile::TempDir, Dir) {
     let folder = tempfile::tempdir().unwrap();
@@ -71,4 +74,46 @@ fn removing_neither_follows_links_nor_needs_depth() {
         dir.remove_all("tree").unwrap();
         assert_eq!(dir.names().unwrap(), ["kept"]);
     }
+}
+
+#[test]
+fn names_are_never_paths_and_links_are_never_followed() {
+    assert!(nix::unistd::geteuid().is_root(), "this test needs root");
+    let (folder, dir) = temporary();
+    dir.write("file", b"kept", 0o600, Sync::ThisBoot).unwrap();
+    dir.make_dir("sub", 0o700).unwrap();
+    let sub = dir.open_dir("sub", Resolve::Beneath).unwrap();
+    for name in ["../file", "/file", ".", "..", "", "a/b", "a/"] {
+        assert!(sub.make_link(name, OsStr::new("x")).is_err(), "{name:?}");
+        assert!(sub.set_owner(name, 1, 1).is_err(), "{name:?}");
+        assert!(sub.make_hard_link(name, &sub, "new").is_err(), "{name:?}");
+        assert!(sub.set_attribute(name, OsStr::new("user.x"), b"").is_err(), "{name:?}");
+    }
+    sub.make_link("link", OsStr::new("../file")).unwrap();
+    sub.set_owner("link", 7, 8).unwrap();
+    sub.set_modified("link", 5, 0).unwrap();
+    assert!(sub.set_mode("link", 0o777).is_err());
+    sub.make_hard_link("link", &dir, "same").unwrap();
+    let link = dir.look("same").unwrap().unwrap();
+    assert_eq!((link.sort, link.uid, link.gid, link.modified.as_secs()), (Sort::Link, 7, 8, 5));
+    let file = dir.look("file").unwrap().unwrap();
+    assert_eq!((file.sort, file.mode, file.uid, file.size), (Sort::File, 0o600, 0, 4));
+    assert_eq!(dir.read_link("same").unwrap(), "../file");
+    sub.make_whiteout("hidden").unwrap();
+    assert_eq!(sub.look("hidden").unwrap().unwrap().sort, Sort::Whiteout);
+    assert_eq!(sub.look("missing").unwrap(), None);
+    assert!(folder.path().join("file").exists());
+}
+
+#[test]
+fn attributes_are_those_of_the_name() {
+    assert!(nix::unistd::geteuid().is_root(), "this test needs root");
+    let (_folder, dir) = temporary();
+    dir.write("file", b"", 0o600, Sync::ThisBoot).unwrap();
+    let key = OsStr::new("trusted.overlay.opaque");
+    dir.set_attribute("file", key, b"y").unwrap();
+    assert_eq!(dir.attribute("file", key).unwrap().as_deref(), Some(&b"y"[..]));
+    assert_eq!(dir.attribute("file", OsStr::new("trusted.none")).unwrap(), None);
+    assert_eq!(dir.attributes("file").unwrap(), [key]);
+    dir.sync_file_system().unwrap();
 }
