@@ -99,7 +99,7 @@ impl fmt::Display for Worded<'_> {
                 write!(f, "waits for {}/{} {state}", unit.kind, unit.name)
             }
             Why::UsedBy(unit) => write!(f, "goes after {}/{}, which uses it", unit.kind, unit.name),
-            Why::Claimed(claim, unit) => write!(f, "waits for {claim}, which {}/{} has", unit.kind, unit.name),
+            Why::Claimed(claim, unit) => write!(f, "waits for {claim}, which {unit} has"),
             Why::Permission(_) => f.write_str("held by the guard"),
             Why::OwnerSilent(source) => write!(f, "left alone while source {source} says nothing"),
             Why::Retry(at, why) => write!(f, "tries again in {:.0} s: {why}", left(at).ceil()),

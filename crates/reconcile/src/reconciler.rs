@@ -55,11 +55,9 @@ impl Reconciler {
     /// One that knows this world and nothing else, to ask it for a [`crate::preview()`] where no agent runs.
     pub fn of_world(limits: Limits, world: Observed) -> Self {
         let mut core = Self::new(limits, 0);
-        while let Some(command) = core.poll(Time::ZERO) {
-            if let Command::Observe { ticket, .. } = command {
-                core.handle(Time::ZERO, Event::Seen { ticket, world });
-                break;
-            }
+        // The first thing that any wants is to see the world.
+        if let Some(Command::Observe { ticket, .. }) = core.poll(Time::ZERO) {
+            core.handle(Time::ZERO, Event::Seen { ticket, world });
         }
         core
     }

@@ -102,6 +102,9 @@ impl Running<'_> {
     /// No live instance of the right version: find out what stands in the way of one.
     fn bring_in(&self) -> Decision {
         let Unit { record, entry, .. } = self.unit;
+        if let Some(seen) = self.spent_tombstone() {
+            return step(Step::Stop { instance: seen.instance });
+        }
         let of_version = |seen: &&Seen| seen.want.digest == self.want.digest;
         let tombstone = record.exited().filter(of_version).max_by_key(|seen| seen.instance);
         let attempt = match tombstone.map_or(Ok(0), |seen| self.after_exit(seen)) {
@@ -126,6 +129,14 @@ impl Running<'_> {
             return wait(why);
         }
         step(Step::Start { want: Arc::clone(self.want), owner: self.owner(), attempt })
+    }
+
+    /// The last tombstone of a version remembers all of its exits in a row. A crash loop must not pile up the others.
+    fn spent_tombstone(&self) -> Option<&Seen> {
+        let record = self.unit.record;
+        let is_later =
+            |seen: &Seen, other: &Seen| other.want.digest == seen.want.digest && other.instance > seen.instance;
+        record.exited().find(|seen| record.exited().any(|other| is_later(seen, other)))
     }
 
     /// What a dead instance of the right version means: how many exits in a row, or what to do instead of a start.

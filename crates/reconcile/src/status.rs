@@ -140,7 +140,7 @@ pub enum Outcome {
     Settled,
     /// It is in force, but these units were taken back or given up, and nothing is in motion any more.
     Failed(Vec<(UnitId, Why)>),
-    /// It is not in force before somebody permits what it removes.
+    /// It comes into force, or what turned up late goes, when somebody permits it.
     Held(Held),
     /// It is broken, and not in force.
     Refused(Arc<str>),
@@ -296,6 +296,7 @@ fn message(now: Time, entry: &Entry, has_completed: bool) -> String {
         (Next::Step(step), None) => format!("{}, as soon as other units have had their turn", doing(step)),
         (Next::Wait(why), None) => why.at(now).to_string(),
         (Next::Settled, None) if has_completed => "completed".to_owned(),
+        (Next::Settled, None) if entry.wish.is_none() => "no source wants it any more: it is left alone".to_owned(),
         (Next::Settled, None) => String::new(),
     }
 }

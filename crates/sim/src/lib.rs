@@ -13,3 +13,4 @@ mod wishes;
 mod world;
 
 pub use story::run;
+pub use world::apply;

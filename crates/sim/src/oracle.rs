@@ -51,6 +51,9 @@ struct Exits {
     at: Time,
 }
 
+/// More of one unit than versions that were tried one after the other leave, and exits that came at once.
+const TOMBSTONES_MAX: usize = 8;
+
 type Verdicts = Result<(), String>;
 
 impl Oracle {
@@ -182,6 +185,7 @@ impl Oracle {
             self.note_landed(world, history, &landed)?;
         }
         check_claims(world)?;
+        check_tombstones(world)?;
         self.note_exits(world);
         Ok(())
     }
@@ -192,8 +196,8 @@ impl Oracle {
             Step::Start { want, .. } | Step::Update { to: want, .. } => {
                 self.exits.retain(|of, exits| of != unit || exits.version == want.digest);
             }
-            // Tombstones go when the version proved itself or is not wanted: the count is over.
-            Step::Stop { instance } if before.exited().any(|seen| seen.instance == *instance) => {
+            // The last tombstone goes when the version proved itself or is not wanted: the count is over.
+            Step::Stop { instance } if is_last_tombstone(before, *instance) => {
                 self.exits.remove(unit);
             }
             Step::Mark(Verdict::Completed(_) | Verdict::Retry) => {
@@ -262,6 +266,12 @@ impl Oracle {
     }
 }
 
+fn is_last_tombstone(record: &Record, instance: InstanceId) -> bool {
+    let stopped = record.exited().find(|seen| seen.instance == instance);
+    let is_other = |seen: &Seen, of: &Seen| seen.instance != of.instance && seen.want.digest == of.want.digest;
+    stopped.is_some_and(|of| !record.exited().any(|seen| is_other(seen, of)))
+}
+
 /// Nothing starts that no accepted wish asks for, nor the journal calls good.
 fn check_accepted(world: &World, history: &History, record: &Record, want: &Want, source: &SourceId) -> Verdicts {
     let written = world.accepted.get(source).map_or(0, |accepted| accepted.generation);
@@ -299,6 +309,15 @@ fn check_claims(world: &World) -> Verdicts {
         }
     }
     Ok(())
+}
+
+/// What a crash loop leaves behind doesn't grow.
+fn check_tombstones(world: &World) -> Verdicts {
+    let most = world.units.iter().max_by_key(|(_, record)| record.exited().count());
+    match most {
+        Some((unit, record)) if record.exited().count() > TOMBSTONES_MAX => Err(format!("{unit} piles up tombstones")),
+        _ => Ok(()),
+    }
 }
 
 /// What is pruned goes before what it stands on. Only where the source's last word is in force.

@@ -343,8 +343,9 @@ impl World {
     }
 }
 
-/// The step's effect, if its conditions hold. Claims are not checked: that is for the oracles.
-pub(crate) fn apply(record: &mut Record, now: Time, ticket: Ticket, kind: Kind, step: Step) -> bool {
+/// A step's effect on a record, if its conditions hold: what a backend and the journal do. Claims are not checked, that is
+/// for who looks on.
+pub fn apply(record: &mut Record, now: Time, ticket: Ticket, kind: Kind, step: Step) -> bool {
     let is_live = |record: &Record, instance| record.live().any(|seen| seen.instance == instance);
     match step {
         Step::Start { want, owner, attempt } => {
