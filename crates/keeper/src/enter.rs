@@ -91,10 +91,10 @@ fn guide(job: &Job, first: BorrowedFd<'_>, streams: &Streams) -> Result<Option<i
     let doing = || "set the standard streams".to_owned();
     match (streams, &terminal) {
         (Streams::Given([input, output, error]), _) => {
-            sys::set_streams([input.as_fd(), output.as_fd(), error.as_fd()]).doing(doing)?;
+            sys::set_descriptors(&[input.as_fd(), output.as_fd(), error.as_fd()]).doing(doing)?;
         }
         (Streams::Terminal(..), Some(terminal)) => {
-            sys::set_streams([terminal.as_fd(); 3]).doing(doing)?;
+            sys::set_descriptors(&[terminal.as_fd(); 3]).doing(doing)?;
             sys::set_terminal(terminal.as_fd()).doing(doing)?;
         }
         (Streams::Terminal(..), None) => return Err(Failure { doing: doing(), errno: libc::ENOTTY }),
@@ -131,7 +131,7 @@ fn execute(job: &Job, exec: &Exec) -> Failure {
     if program.working_dir.is_empty() {
         program.working_dir.clone_from(&job.program.working_dir);
     }
-    execute_as(&job.identity, &program)
+    execute_as(&job.identity, &program, 3)
 }
 
 impl Wire for Note {

@@ -17,11 +17,12 @@ use std::{
 /// What a process ends with that does not become the program. Nobody looks at it: the failure is reported in words.
 pub(crate) const FAILED: i32 = 125;
 
-/// Sets itself up as the job says and, when told to go on, becomes the program. What fails is written to `report`, which
-/// otherwise closes as the program is executed.
-pub(crate) fn become_program(job: &Job, streams: [BorrowedFd<'_>; 3], go: OwnedFd, report: OwnedFd) -> ! {
-    let failure = match set_up(job, streams, go) {
-        Ok(()) => execute_as(&job.identity, &job.program),
+/// Sets itself up as the job says and, when told to go on, becomes the program, with these descriptors. What fails is
+/// written to `report`, which otherwise closes as the program is executed.
+pub(crate) fn become_program(job: &Job, descriptors: &[BorrowedFd<'_>], go: &OwnedFd, report: &OwnedFd) -> ! {
+    let Ok(report) = sys::move_up(report.as_fd()) else { process::exit(FAILED) };
+    let failure = match set_up(job, descriptors, go) {
+        Ok(()) => execute_as(&job.identity, &job.program, descriptors.len()),
         Err(failure) => failure,
     };
     // Nobody is left to tell if this fails.
@@ -29,11 +30,12 @@ pub(crate) fn become_program(job: &Job, streams: [BorrowedFd<'_>; 3], go: OwnedF
     process::exit(FAILED);
 }
 
-fn set_up(job: &Job, streams: [BorrowedFd<'_>; 3], go: OwnedFd) -> Result<(), Failure> {
+fn set_up(job: &Job, descriptors: &[BorrowedFd<'_>], go: &OwnedFd) -> Result<(), Failure> {
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as _).doing(|| "be killed with the keeper".to_owned())?;
     sys::set_session().doing(|| "start a session".to_owned())?;
     sys::reset_signals();
-    sys::set_streams(streams).doing(|| "set the standard streams".to_owned())?;
+    let go = sys::move_up(go.as_fd()).doing(|| "set the descriptors".to_owned())?;
+    sys::set_descriptors(descriptors).doing(|| "set the descriptors".to_owned())?;
     join(&job.cgroups.0)?;
     let late = job.namespaces & libc::CLONE_NEWCGROUP as u64;
     if late != 0 {

@@ -15,10 +15,11 @@ const CAPABILITIES: u64 = 64;
 /// The new files of a program are nobody's to change but its own.
 const UMASK: u32 = 0o022;
 
-/// Takes on who the program runs as, and executes it in its working directory. Returns only if something failed.
-pub(crate) fn execute_as(identity: &Identity, program: &Program) -> Failure {
+/// Takes on who the program runs as, and executes it in its working directory with the first so many descriptors. Returns
+/// only if something failed.
+pub(crate) fn execute_as(identity: &Identity, program: &Program, descriptors: usize) -> Failure {
     match assume(identity, program) {
-        Ok((args, env)) => find_and_execute(program, &args, &env),
+        Ok((args, env)) => find_and_execute(program, &args, &env, descriptors),
         Err(failure) => failure,
     }
 }
@@ -73,13 +74,13 @@ fn go_to(path: &str) -> Result<(), Failure> {
 }
 
 /// Looks the program up as execvp(3) does, but in the `PATH` that the program is to have.
-fn find_and_execute(program: &Program, args: &[CString], env: &[CString]) -> Failure {
+fn find_and_execute(program: &Program, args: &[CString], env: &[CString], descriptors: usize) -> Failure {
     let name = program.args.0.first().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
     let failed = |errno| Failure { doing: format!("execute {name}"), errno };
     if name.is_empty() {
         return failed(ENOENT);
     }
-    if let Err(error) = sys::close_on_exec() {
+    if let Err(error) = sys::close_on_exec(descriptors as u32) {
         return failed(error.raw_os_error().unwrap_or(EACCES));
     }
     if name.contains('/') {

@@ -16,15 +16,12 @@ use std::{
     fs::File,
     io::{ErrorKind, Read as _, Write as _},
     os::{
-        fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd as _, OwnedFd},
         unix::net::UnixStream,
     },
     path::PathBuf,
     process::ExitCode,
 };
-
-/// The descriptor that the agent's connection has in a keeper that was just executed.
-pub const AGENT_FD: RawFd = 3;
 
 /// Of a pipe, at a time.
 const CHUNK: usize = 64 << 10;
@@ -32,11 +29,16 @@ const CHUNK: usize = 64 << 10;
 /// What is left in pipes after the last process is gone fits in there.
 const CHUNKS_LEFT_MAX: usize = 32;
 
-/// The whole life of a keeper. It has to be a process of its own, with one thread, and the agent's connection as
-/// [`AGENT_FD`].
+/// The whole life of a keeper. It has to be a process of its own, with one thread, and the agent's connection as its
+/// standard input.
 pub fn main() -> ExitCode {
-    // SAFETY: the agent leaves us this descriptor, and nothing in this process has touched it.
-    let agent = unsafe { UnixStream::from_raw_fd(AGENT_FD) };
+    let agent = match take_input() {
+        Ok(agent) => agent,
+        Err(error) => {
+            eprintln!("abide-keeper: is started by the agent alone: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let failure = match make(&agent) {
         Ok(keeper) => match keeper.keep(agent) {
             Ok(()) => return ExitCode::SUCCESS,
@@ -49,6 +51,22 @@ pub fn main() -> ExitCode {
     };
     eprintln!("abide-keeper: {failure}");
     ExitCode::FAILURE
+}
+
+/// The connection, whose place null takes.
+fn take_input() -> std::io::Result<UnixStream> {
+    let agent = std::io::stdin().as_fd().try_clone_to_owned()?;
+    let (output, error) = (std::io::stdout(), std::io::stderr());
+    sys::set_descriptors(&[sys::null()?.as_fd(), output.as_fd(), error.as_fd()])?;
+    Ok(agent.into())
+}
+
+/// The job, and what its program is given besides the standard streams: that comes along with the length.
+fn receive_job(mut agent: &UnixStream) -> std::io::Result<(Job, Vec<OwnedFd>)> {
+    let mut length = [0; 4];
+    let (read, descriptors) = socket::receive(agent.as_fd(), &mut length)?;
+    let job = read_framed(&mut length[..read].chain(&mut agent))?;
+    Ok((job, descriptors))
 }
 
 /// Who hung up can't be told.
@@ -94,16 +112,16 @@ enum Token {
     Forward(forward::Token),
 }
 
-fn make(mut agent: &UnixStream) -> Result<Keeper, Failure> {
+fn make(agent: &UnixStream) -> Result<Keeper, Failure> {
     let doing = || "become a keeper".to_owned();
     sys::set_name("abide-keeper").doing(doing)?;
     // Whom the first process shares its memory with for a moment must not look at us (CVE-2016-9962).
     sys::prctl(libc::PR_SET_DUMPABLE, 0).doing(doing)?;
     sys::set_session().doing(doing)?;
-    let job: Job = read_framed(&mut agent).doing(|| "read what is to be done".to_owned())?;
+    let (job, descriptors) = receive_job(agent).doing(|| "read what is to be done".to_owned())?;
     std::env::set_current_dir("/").doing(doing)?;
     let children = sys::listen_to_children().doing(doing)?;
-    let server = socket::listen(&format!("{}/{}", job.directory, message::SOCKET));
+    let server = File::open(&job.directory).and_then(|directory| socket::listen(directory.as_fd(), message::SOCKET));
     let server = server.doing(|| format!("listen in {}", job.directory))?;
     let log = Log::open(job.log.clone()).doing(|| format!("open the log {}", job.log.path))?;
     let pipe = || sys::pipe().doing(|| "make pipes".to_owned());
@@ -114,8 +132,9 @@ fn make(mut agent: &UnixStream) -> Result<Keeper, Failure> {
     let Some(pid) = sys::clone(namespaces).doing(|| "make the namespaces".to_owned())? else {
         // Held by this copy too, they would never close.
         drop((go, report, output, error));
-        let streams = [input.as_fd(), output_end.as_fd(), error_end.as_fd()];
-        first::become_program(&job, streams, go_end, report_end);
+        let mut given = vec![input.as_fd(), output_end.as_fd(), error_end.as_fd()];
+        given.extend(descriptors.iter().map(AsFd::as_fd));
+        first::become_program(&job, &given, &go_end, &report_end);
     };
     let first = sys::pidfd(pid).doing(|| "watch the first process".to_owned())?;
     for end in [&output, &error, &report] {

@@ -252,22 +252,26 @@ pub(crate) fn set_seccomp(program: &[u8]) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) }).map(drop)
 }
 
-/// All descriptors but the standard three close when a program is executed.
-pub(crate) fn close_on_exec() -> io::Result<()> {
+/// All descriptors but the first ones, so many, close when a program is executed.
+pub(crate) fn close_on_exec(first: u32) -> io::Result<()> {
     // SAFETY: takes integers; nothing is closed now.
-    check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
-/// Makes the standard streams what is given, in their order.
-pub(crate) fn set_streams(streams: [BorrowedFd<'_>; 3]) -> io::Result<()> {
-    // Out of the way of 0 to 2 first, or one might be written over before it is used.
-    let kept = streams.map(|stream| {
-        // SAFETY: F_DUPFD_CLOEXEC takes an integer and makes a new descriptor.
-        owned(unsafe { libc::fcntl(stream.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3) }.into())
-    });
-    for (number, stream) in kept.into_iter().enumerate() {
-        // SAFETY: 0 to 2 are the standard streams, which nothing in here owns.
-        check(unsafe { libc::dup2(stream?.as_raw_fd(), number as c_int) }.into())?;
+/// A copy of a descriptor with a number that none of [`set_descriptors`] has.
+pub(crate) fn move_up(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC takes an integer and makes a new descriptor.
+    owned(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3 + socket::DESCRIPTORS_MAX as c_int) }.into())
+}
+
+/// Makes the first descriptors what is given, in their order: the standard streams, then what else is for the program.
+/// Whatever had these numbers is closed, so what is still needed was [`move_up`]'d before.
+pub(crate) fn set_descriptors(given: &[BorrowedFd<'_>]) -> io::Result<()> {
+    // Out of the way first, or one might be written over before it is used.
+    let kept = given.iter().map(|fd| move_up(*fd)).collect::<io::Result<Vec<_>>>()?;
+    for (number, fd) in kept.into_iter().enumerate() {
+        // SAFETY: nothing that has one of these numbers is used after this.
+        check(unsafe { libc::dup2(fd.as_raw_fd(), number as c_int) }.into())?;
     }
     Ok(())
 }

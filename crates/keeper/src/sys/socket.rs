@@ -8,16 +8,16 @@ use std::{
 };
 
 /// The most descriptors of one message.
-pub(crate) const DESCRIPTORS_MAX: usize = 4;
+pub(crate) const DESCRIPTORS_MAX: usize = 64;
 
 /// Room for the control message, aligned as its header must be.
 #[repr(C, align(8))]
-struct Control([u8; 64]);
+struct Control([u8; 512]);
 
 /// Sends a message, with a descriptor if there is one.
 pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
     let mut part = IoSlice::new(bytes);
-    let mut control = Control([0; 64]);
+    let mut control = Control([0; 512]);
     // SAFETY: all zeros is a valid msghdr; its pointers are set to live values below.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = (&raw mut part).cast();
@@ -41,7 +41,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fd: Option<BorrowedFd<'
 /// Receives a message and its descriptors. No bytes: the other side hung up.
 pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut part = IoSliceMut::new(bytes);
-    let mut control = Control([0; 64]);
+    let mut control = Control([0; 512]);
     // SAFETY: all zeros is a valid msghdr; its pointers are set to live values below.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = (&raw mut part).cast();
@@ -72,8 +72,10 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<(u
     Ok((length, fds))
 }
 
-/// Listens for messages at a path of the file system, for root alone.
-pub(crate) fn listen(path: &str) -> io::Result<OwnedFd> {
+/// Listens for messages at a name in a directory, for root alone. The directory's own path may be longer than what an
+/// address has room for.
+pub(crate) fn listen(directory: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
     // SAFETY: all zeros is a valid sockaddr_un.
     let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
     address.sun_family = libc::AF_UNIX as _;

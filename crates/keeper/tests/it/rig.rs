@@ -11,10 +11,10 @@ use std::{
     io::{IoSlice, IoSliceMut, Read as _, Write as _},
     os::{
         fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
-        unix::{net::UnixStream, process::CommandExt as _},
+        unix::net::UnixStream,
     },
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     thread,
     time::{Duration, Instant},
 };
@@ -104,18 +104,8 @@ impl Rig {
     /// Starts the keeper and hands it the job.
     pub(crate) fn begin(&mut self) {
         let (agent, theirs) = UnixStream::pair().unwrap();
-        let theirs = OwnedFd::from(theirs);
         let mut command = Command::new(env!("CARGO_BIN_EXE_abide-keeper"));
-        command.stdin(Stdio::null());
-        let fd = theirs.as_raw_fd();
-        // SAFETY: dup2 is async-signal-safe.
-        unsafe {
-            command.pre_exec(
-                move || {
-                    if libc::dup2(fd, 3) == -1 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
-                },
-            );
-        }
+        command.stdin(OwnedFd::from(theirs));
         self.keeper = Some(command.spawn().unwrap());
         (&agent).write_all(&framed(&self.job)).unwrap();
         agent.set_read_timeout(Some(PATIENCE)).unwrap();
