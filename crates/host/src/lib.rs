@@ -4,4 +4,5 @@ pub mod cgroup;
 pub mod child;
 pub mod fs;
 pub mod mount;
+pub mod net;
 pub mod overlay;

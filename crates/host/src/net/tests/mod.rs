@@ -1,0 +1,4 @@
+mod link;
+mod nft;
+mod published;
+mod world;
