@@ -47,7 +47,7 @@ pub struct SourceStatus {
     pub message: String,
     /// Units that run their last good version instead: the wish is partly in force.
     pub taken_back: Vec<UnitId>,
-    /// The newest wish is in force, and all of its units are settled.
+    /// It was heard, nothing of it is held, and all of its units are settled.
     pub settled: bool,
 }
 
@@ -170,7 +170,7 @@ impl Reconciler {
         self.board.sources.get(id).map(|source| self.source(id, source))
     }
 
-    /// Whether the source's newest wish is in force and all of its units are settled. Costs its units.
+    /// Whether the source was heard, nothing of it is held, and all of its units are settled. Costs its units.
     pub fn source_is_settled(&self, id: &SourceId) -> bool {
         self.board.sources.get(id).is_some_and(|source| self.is_done(id, source))
     }
@@ -210,6 +210,7 @@ impl Reconciler {
     fn is_done(&self, id: &SourceId, source: &Source) -> bool {
         let is_settled = |(_, entry): (&UnitId, &Entry)| entry.next == Next::Settled;
         self.is_up_to_date()
+            && source.says != Says::Unknown
             && source.held.is_none()
             && source.accepting.is_none()
             && self.asks(id, source).is_none()

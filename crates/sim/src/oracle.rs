@@ -176,21 +176,19 @@ impl Oracle {
     }
 
     /// The world moved on.
-    pub(crate) fn watch(&mut self, world: &mut World, history: &History) -> Verdicts {
-        for (source, accepted) in &world.accepted {
-            let pruned = self.pruned.entry((source.clone(), accepted.generation)).or_default();
-            pruned.owned = pruned.owned.max(accepted.owned_before);
-        }
-        for landed in std::mem::take(&mut world.landed) {
-            self.note_landed(world, history, &landed)?;
-        }
+    pub(crate) fn watch(&mut self, world: &World) -> Verdicts {
         check_claims(world)?;
         check_tombstones(world)?;
         self.note_exits(world);
         Ok(())
     }
 
-    fn note_landed(&mut self, world: &World, history: &History, landed: &Landed) -> Verdicts {
+    /// A step took effect.
+    pub(crate) fn note_landed(&mut self, world: &World, history: &History, landed: &Landed) -> Verdicts {
+        for (source, accepted) in &world.accepted {
+            let pruned = self.pruned.entry((source.clone(), accepted.generation)).or_default();
+            pruned.owned = pruned.owned.max(accepted.owned_before);
+        }
         let Landed { unit, step, before } = landed;
         match step {
             Step::Start { want, .. } | Step::Update { to: want, .. } => {

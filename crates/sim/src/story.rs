@@ -1,13 +1,17 @@
-//! One seeded history: a storm of faults and wishes, then calm, in which everything must settle.
+//! One seeded history: a storm of faults and wishes, then calm, in which everything must settle; then other wishes, which
+//! must come true as it was foretold.
 
 use crate::{
+    forecast::Forecast,
     oracle::{History, InForce, Known, Oracle, Told},
+    report,
     rng::Rng,
     wishes,
     world::{Faults, World},
 };
 use abide_reconcile::{
-    Command, Event, Kind, Limits, Reconciler, Record, Role, SourceId, Ticket, Time, UnitId, Want, Why, Wish,
+    Command, Event, Kind, Limits, Plan, Reconciler, Record, Role, SourceId, Ticket, Time, UnitId, Want, Why, Wish,
+    preview,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,11 +28,11 @@ const LIMITS: Limits = Limits {
     removals_percent_max: 30,
 };
 const STORM_ENDS: Time = Time::from_secs(400);
-/// The slowest order, a full back-off, and chains of units to replace one by one.
-const SETTLED_BY: Time = Time::from_secs(1_150);
+/// Twice the slowest order, a full back-off, and chains of units to replace one by one.
+const SETTLED_BY: Time = Time::from_secs(1_650);
 /// A fresh agent takes over a settled world here, and must leave it alone.
-const LAST_RESTART: Time = Time::from_secs(1_200);
-const ENDS: Time = Time::from_secs(1_260);
+const LAST_RESTART: Time = Time::from_secs(1_700);
+const ENDS: Time = Time::from_secs(1_760);
 /// More commands than this without time passing is a loop.
 const COMMANDS_MAX: u32 = 60;
 const ROUNDS_MAX: u32 = 40_000;
@@ -48,6 +52,10 @@ struct Story {
     history: History,
     /// What each source would say if asked, and under which generation.
     wishes: BTreeMap<SourceId, (u64, Wish)>,
+    /// What was foretold of the last wishes.
+    forecast: Option<Forecast>,
+    /// The plan that the core's report was last held against.
+    reported: Plan,
     verbose: bool,
     steps: u64,
 }
@@ -67,6 +75,8 @@ pub fn run(seed: u64, verbose: bool) -> Result<u64, String> {
         history: History::new(),
         wishes: BTreeMap::new(),
         rng,
+        forecast: None,
+        reported: Plan::default(),
         verbose,
         steps: 0,
     };
@@ -101,7 +111,7 @@ impl Story {
             for event in self.world.advance(self.now) {
                 self.tell(event);
             }
-            self.oracle.watch(&mut self.world, &self.history)?;
+            self.watch()?;
             if self.world.is_anything_failing() {
                 let in_force = self.in_force();
                 self.oracle.check_failing(self.now, &self.world, &in_force)?;
@@ -121,7 +131,7 @@ impl Story {
             }
             self.permit(if is_calm { 300 } else { 10 });
             if is_calm && settled.is_none() && self.is_settled() {
-                settled = Some(self.now);
+                settled = self.finish()?;
             }
         }
         match settled {
@@ -170,7 +180,44 @@ impl Story {
     fn compare_with_scratch(&mut self) -> Result<(), String> {
         let kept = self.agent.plan();
         let made = self.agent.plan_from_scratch(self.now);
-        if kept == made { Ok(()) } else { Err(format!("the plan is out of date: {kept:#?}\nshould be {made:#?}")) }
+        if kept != made {
+            return Err(format!("the plan is out of date: {kept:#?}\nshould be {made:#?}"));
+        }
+        if kept != self.reported {
+            report::check(&self.agent, self.now, &kept)?;
+            self.reported = kept;
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self) -> Result<(), String> {
+        for landed in std::mem::take(&mut self.world.landed) {
+            if let Some(forecast) = &mut self.forecast {
+                forecast.check(&landed)?;
+            }
+            self.oracle.note_landed(&self.world, &self.history, &landed)?;
+        }
+        self.oracle.watch(&self.world)
+    }
+
+    /// All is settled for the first time: there are other wishes. For the second time: it is the end.
+    fn finish(&mut self) -> Result<Option<Time>, String> {
+        if let Some(forecast) = self.forecast.take() {
+            forecast.check_end(&self.world)?;
+            return Ok(Some(self.now));
+        }
+        let mut forecast = Forecast::default();
+        self.wish_anew();
+        for (source, (_, wish)) in &self.wishes {
+            if let Wish::Complete(wish) = wish {
+                forecast.add(source, preview(&self.agent, source, wish));
+            }
+        }
+        self.tell_all();
+        self.obey()?;
+        forecast.check_held(&self.agent.plan())?;
+        self.forecast = Some(forecast);
+        Ok(None)
     }
 
     fn storm(&mut self) {
@@ -224,12 +271,17 @@ impl Story {
 
     fn calm(&mut self) {
         self.world.calm();
+        self.wish_anew();
+        self.tell_all();
+    }
+
+    /// Wishes that work.
+    fn wish_anew(&mut self) {
         for source in wishes::sources() {
             let generation = self.wishes[&source].0 + 1;
             let wish = Wish::Complete(Arc::new(wishes::random(&mut self.rng, &source, false)));
             self.wishes.insert(source, (generation, wish));
         }
-        self.tell_all();
     }
 
     fn tell_all(&mut self) {
