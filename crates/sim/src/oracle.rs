@@ -153,7 +153,7 @@ impl Oracle {
         wish: &Want,
     ) -> Verdicts {
         let serves = seen.role == Role::Active && seen.ready_since().is_some();
-        if !serves || !world.is_quiet() {
+        if !serves || !world.is_quiet_about(unit) {
             return Ok(());
         }
         let target = match &record.good {
@@ -255,7 +255,7 @@ impl Oracle {
                 let is_failing = is_wanted && matches!(seen.phase, Phase::Running { failing: true, .. });
                 if !is_failing {
                     self.failing_since.remove(&seen.instance);
-                } else if now > *self.failing_since.entry(seen.instance).or_insert(now) + Time::from_secs(400) {
+                } else if now > *self.failing_since.entry(seen.instance).or_insert(now) + Time::from_secs(240) {
                     return Err(format!("{unit} fails, and nobody kills it"));
                 }
             }
@@ -329,7 +329,7 @@ fn check_prune_order(world: &World, in_force: &InForce, unit: &UnitId, record: &
         is_user && !wish.units().contains_key(*user)
     });
     match user {
-        Some((user, _)) if world.is_quiet() => Err(format!("{unit} pruned before {user}")),
+        Some((user, _)) if world.is_quiet_about(user) => Err(format!("{unit} pruned before {user}")),
         _ => Ok(()),
     }
 }

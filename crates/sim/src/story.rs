@@ -238,6 +238,11 @@ impl Story {
                 self.tell_wish(&source);
             }
         }
+        if self.rng.chance(1, 100) {
+            let [one, other] = wishes::sources();
+            let source = if self.rng.chance(1, 2) { one } else { other };
+            self.world.turn_up(self.now, &source);
+        }
         if self.rng.chance(1, 400) {
             let unit = self.world.units.keys().next().cloned();
             unit.into_iter().for_each(|unit| self.tell(Event::Retry(unit)));

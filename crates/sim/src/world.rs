@@ -1,10 +1,13 @@
 //! A fake machine: instances that live and die, orders that are slow, fail, or land late, and a journal. What it promises
 //! the core is in the docs of [`abide_reconcile::Step`], and no more.
 
-use crate::{rng::Rng, wishes::Flaw};
+use crate::{
+    rng::Rng,
+    wishes::{self, Flaw},
+};
 use abide_reconcile::{
-    Accepted, Command, Digest, Event, Fault, InstanceId, Kind, Look, Observed, Permit, Phase, Record, Role, Seen,
-    SourceId, Step, Ticket, Time, UnitId, Verdict, Want, spec::kind::RestartPolicy,
+    Accepted, Command, Digest, Event, Fault, InstanceId, Kind, Look, Observed, Owner, Permit, Phase, Reclaim, Record,
+    Role, Seen, SourceId, Step, Ticket, Time, UnitId, Verdict, Want, spec::kind::RestartPolicy,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -208,6 +211,28 @@ impl World {
     /// No order may land any more.
     pub(crate) fn is_quiet(&self) -> bool {
         !self.queue.values().any(|pending| matches!(pending, Pending::Land { .. }))
+    }
+
+    /// No order to this unit may land any more.
+    pub(crate) fn is_quiet_about(&self, unit: &UnitId) -> bool {
+        !self.queue.values().any(|pending| matches!(pending, Pending::Land { unit: of, .. } if of == unit))
+    }
+
+    /// A unit of this source that no wish has heard of: somebody put a backup back.
+    pub(crate) fn turn_up(&mut self, now: Time, source: &SourceId) {
+        let name = format!("x{}", self.rng.below(4));
+        let want = wishes::unit(source, Kind::Container, &name, serde_json::json!({ "image": "good:0" }), 0);
+        let unit = want.unit.id.clone();
+        if self.units.contains_key(&unit) {
+            return;
+        }
+        self.arrivals += 1;
+        let instance = Ticket { epoch: 0, n: self.arrivals };
+        let phase = Phase::Running { started: now, ready: Some(now), failing: false };
+        let seen = Seen { instance, role: Role::Active, phase, want, attempt: 0 };
+        let owner = Some(Owner { source: source.clone(), reclaim: Reclaim::Keep });
+        self.units.insert(unit.clone(), Record { instances: vec![Arc::new(seen)], owner, ..Record::NOTHING });
+        self.tell(now, &unit);
     }
 
     /// Everything that runs is what it will be.
