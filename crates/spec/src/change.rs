@@ -5,7 +5,7 @@
 
 use crate::{
     id::{Digest, Kind},
-    unit::{Unit, UnitSpec},
+    unit::{Data, Unit, UnitSpec},
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -87,7 +87,8 @@ pub fn change(old: &Unit, new: &Unit) -> Change {
         let kind = new.kind();
         old.kind() != kind || fields.iter().any(|field| impact(kind, &field.path) == Replace)
     };
-    is_replaced |= differs("configMap", &json(&old.config_maps), &json(&new.config_maps), &mut fields);
+    is_replaced |= old.config_maps != new.config_maps;
+    differs("configMap", &texts(old), &texts(new), &mut fields);
     is_replaced |= differs("file", &digests(old), &digests(new), &mut fields);
     if old.secrets != new.secrets {
         is_replaced = true;
@@ -138,6 +139,13 @@ fn spec(spec: &UnitSpec) -> Value {
 
 fn json(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
+}
+
+/// ConfigMaps as they were written: base64 where that is no text.
+fn texts(unit: &Unit) -> Value {
+    let text = |data: &Data| str::from_utf8(&data.0).map_or_else(|_| json(data), Value::from);
+    let keys = |data: &BTreeMap<String, Data>| data.iter().map(|(key, data)| (key.clone(), text(data))).collect();
+    Value::Object(unit.config_maps.iter().map(|(name, data)| (name.to_string(), Value::Object(keys(data)))).collect())
 }
 
 fn digests(unit: &Unit) -> Value {
