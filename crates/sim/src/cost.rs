@@ -1,6 +1,6 @@
 //! What planning costs: the core alone, against a world that obeys at once.
 
-use crate::{wishes, world::apply};
+use crate::{effect::apply, wishes};
 use abide_reconcile::{
     Command, Complete, Event, Kind, Limits, Look, Name, Observed, Permit, Phase, Reconciler, Record, SourceId, Time,
     UnitId, Want, Wish,

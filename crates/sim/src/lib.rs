@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod cost;
+mod effect;
+mod ending;
 mod forecast;
 mod oracle;
 mod report;
@@ -15,5 +17,5 @@ mod story;
 mod wishes;
 mod world;
 
+pub use effect::apply;
 pub use story::run;
-pub use world::apply;

@@ -2,6 +2,7 @@
 //! must come true as it was foretold.
 
 use crate::{
+    ending,
     forecast::Forecast,
     oracle::{History, InForce, Known, Oracle, Told},
     report,
@@ -9,10 +10,7 @@ use crate::{
     wishes,
     world::{Faults, World},
 };
-use abide_reconcile::{
-    Command, Event, Kind, Limits, Plan, Reconciler, Record, Role, SourceId, Ticket, Time, UnitId, Want, Why, Wish,
-    preview,
-};
+use abide_reconcile::{Command, Event, Limits, Plan, Reconciler, SourceId, Ticket, Time, UnitId, Why, Wish, preview};
 use std::{collections::BTreeMap, sync::Arc};
 
 const LIMITS: Limits = Limits {
@@ -135,7 +133,7 @@ impl Story {
             }
         }
         match settled {
-            Some(at) if at < SETTLED_BY => self.check_matches(),
+            Some(at) if at < SETTLED_BY => ending::check(&self.told, &self.world),
             _ => Err(format!("settled: {settled:?}; {:#?}", self.agent.plan().waiting)),
         }
     }
@@ -339,39 +337,8 @@ impl Story {
             && plan.waiting.values().all(is_final)
             && self.world.is_quiet()
             && self.world.is_complete()
-            && self.check_matches().is_ok()
+            && ending::check(&self.told, &self.world).is_ok()
     }
-
-    /// Every wish is fulfilled.
-    fn check_matches(&self) -> Result<(), String> {
-        let wanted: BTreeMap<_, _> =
-            self.told.values().filter_map(|(_, wish)| wish.as_ref()).flat_map(|wish| wish.units()).collect();
-        for (unit, record) in &self.world.units {
-            let Some(want) = wanted.get(unit) else { return Err(format!("{unit} should be gone: {record:#?}")) };
-            let target = match &record.good {
-                Some(good) if record.bad.contains(&want.digest) => good,
-                _ => want,
-            };
-            if !is_as_wanted(unit.kind, record, target) {
-                return Err(format!("{unit} should run {target:?}: {record:#?}"));
-            }
-        }
-        match wanted.into_keys().find(|unit| !self.world.units.contains_key(*unit)) {
-            Some(unit) => Err(format!("{unit} is missing")),
-            None => Ok(()),
-        }
-    }
-}
-
-fn is_as_wanted(kind: Kind, record: &Record, target: &Want) -> bool {
-    let owner_is_told =
-        record.owner.as_ref().is_none_or(|owner| kind != Kind::Volume || owner.reclaim == target.reclaim);
-    let runs = match &record.instances[..] {
-        [] => record.has_completed(target),
-        [seen] => seen.want.digest == target.digest && seen.role == Role::Active && seen.ready_since().is_some(),
-        _ => false,
-    };
-    runs && owner_is_told
 }
 
 fn describe(command: &Command) -> String {
