@@ -113,9 +113,8 @@ pub(crate) fn unpack(
         let path = Name::parse(&entry.path).map_err(refused(&entry))?;
         match path {
             Name::Root if entry.kind == Kind::Dir => {
-                let set = set_all(parent, OsStr::new(root), &entry);
-                set.and_then(|()| parent.set_modified(root, entry.modified.0, entry.modified.1))
-                    .map_err(failed(&entry))?;
+                set_all(parent, OsStr::new(root), &entry).map_err(failed(&entry))?;
+                unpacker.times.push((Vec::new(), entry.modified));
             }
             Name::Root => return Err(refused(&entry)("it is the root, and no directory")),
             Name::Ignored => {}
@@ -124,7 +123,7 @@ pub(crate) fn unpack(
             Name::Plain { parent, name } => unpacker.make(archive, &entry, &parent, &name)?,
         }
     }
-    unpacker.set_times()
+    unpacker.set_times(parent, root)
 }
 
 struct Unpacker<'a> {
@@ -306,9 +305,12 @@ impl Unpacker<'_> {
         }
     }
 
-    fn set_times(self) -> Result<(), UnpackError> {
+    fn set_times(self, top_parent: &Dir, root: &str) -> Result<(), UnpackError> {
         for (path, (seconds, nanoseconds)) in self.times {
-            let Some((name, parent)) = path.split_last() else { continue };
+            let Some((name, parent)) = path.split_last() else {
+                top_parent.set_modified(root, seconds, nanoseconds).map_err(made("/"))?;
+                continue;
+            };
             // It may have been replaced by something else since.
             if let Ok(dir) = self.top.open_dir(joined(parent), Resolve::Beneath)
                 && dir.has(name).map_err(made("/"))?
