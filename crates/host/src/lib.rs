@@ -3,6 +3,10 @@
 pub mod cgroup;
 pub mod child;
 pub mod fs;
+pub mod keeper;
 pub mod mount;
 pub mod net;
 pub mod overlay;
+pub mod process;
+pub mod root;
+pub mod time;
