@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 # name of a program : Debian's package that has it
-needs="busybox:busybox-static fcgiwrap:fcgiwrap git:git musl-gcc:musl-tools nginx:nginx openssl:openssl"
+needs="busybox:busybox-static fcgiwrap:fcgiwrap git:git musl-gcc:musl-tools nginx:nginx openssl:openssl docker-registry:docker-registry skopeo:skopeo nft:nftables"
 missing=""
 for need in $needs; do
   command -v "${need%%:*}" >/dev/null 2>&1 || missing="$missing ${need#*:}"
@@ -15,6 +15,8 @@ if [ -n "$missing" ]; then
   # shellcheck disable=SC2086  # one word a package
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
+
+rustup target add -q x86_64-unknown-linux-musl x86_64-unknown-none 2>/dev/null || rustup target add x86_64-unknown-linux-musl x86_64-unknown-none
 
 echo "== format"
 cargo fmt --all --check
