@@ -128,7 +128,7 @@ mod tests {
     fn an_end_is_told_once_and_nothing_is_left() {
         let exits = Exits::new().unwrap();
         let (sender, receiver) = mpsc::channel();
-        let child = Command::new("sleep").arg("100").spawn().unwrap();
+        let mut child = Command::new("sleep").arg("100").spawn().unwrap();
         let life = Life::of(child.id() as i32).unwrap();
         for word in ["first", "second"] {
             let sender = sender.clone();
@@ -144,6 +144,7 @@ mod tests {
         exits.watch(life, move || sender.send("late").unwrap()).unwrap();
         assert_eq!(receiver.recv().unwrap(), "late");
         kill(life, Signal::SIGKILL).unwrap();
+        assert!(child.wait().is_err(), "it was waited for already");
     }
 
     #[test]

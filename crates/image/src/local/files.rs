@@ -45,6 +45,9 @@ pub(crate) enum Place {
     Link(String),
 }
 
+/// A file to be read, and how many bytes it has.
+type Opened<'a> = (Box<dyn Read + 'a>, u64);
+
 impl Files {
     /// What is at an absolute path of this machine: a folder or an archive. No symbolic link is followed: who may write
     /// below what was granted could lead out of it.
@@ -118,7 +121,7 @@ impl Files {
     }
 
     /// A file and its size; none if it isn't there.
-    pub(crate) fn open(&self, path: &str) -> Result<Option<(Box<dyn Read + '_>, u64)>, LocalError> {
+    pub(crate) fn open(&self, path: &str) -> Result<Option<Opened<'_>>, LocalError> {
         let file = match self {
             Self::Folder(dir) => dir.open_file(path, Resolve::Beneath),
             Self::Listing { store, listing } => match listing.get(path) {
