@@ -1,4 +1,4 @@
-use crate::rig::{self, Parts, Request, Rig, Server, gzip, layer, parts, reply, serve, small, whole};
+use crate::rig::{Parts, Request, Rig, Server, gzip, layer, parts, reply, serve, small, whole};
 use abide_image::{Limits, Login, Options, Patience, PrepareError};
 use std::{
     io::{Read as _, Write as _},
@@ -9,6 +9,9 @@ use std::{
     },
     time::{Duration, Instant},
 };
+
+/// What a server makes of an image.
+type Answer = Box<dyn Fn(&Parts) -> Vec<u8> + Send + Sync>;
 
 fn impatient() -> Options {
     Options { patience: Patience { window: Duration::from_millis(400), bytes_min: 1000 }, ..Options::default() }
@@ -84,7 +87,7 @@ fn a_pull_that_nobody_wants_any_more_ends_at_once() {
 
 #[test]
 fn answers_that_are_no_images_are_refused() {
-    let cases: Vec<(&str, Box<dyn Fn(&Parts) -> Vec<u8> + Send + Sync>)> = vec![
+    let cases: Vec<(&str, Answer)> = vec![
         ("no JSON", Box::new(|_| b"<html>".to_vec())),
         ("endless", Box::new(|_| vec![b' '; 5 << 20])),
         ("schema 1", Box::new(|_| br#"{"schemaVersion":1}"#.to_vec())),
@@ -190,7 +193,7 @@ fn secrets_go_to_the_registry_alone() {
 
     // A service for tokens that is somebody else's.
     let realm =
-        format!("www-authenticate: Bearer realm=\"http://{}/token\"\r\n", rig::Server::start(|_, _| {}).address);
+        format!("www-authenticate: Bearer realm=\"http://{}/token\"\r\n", Server::start(|_, _| {}).address);
     let registry = Server::start(move |_, stream| reply(stream, "401 Unauthorized", &realm, b""));
     let error = rig.prepare(&format!("{}/a:1", registry.address)).unwrap_err();
     assert!(whole(&error).contains("they were not sent"), "{}", whole(&error));

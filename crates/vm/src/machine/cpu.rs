@@ -137,7 +137,7 @@ fn page_tables(memory: &Memory) -> Result<(), BuildError> {
     let (pointers, pages) = (PAGE_TABLES + 0x1000, PAGE_TABLES + 0x2000);
     write(memory, &(pointers | PRESENT).to_le_bytes(), PAGE_TABLES)?;
     write(memory, &(pages | PRESENT).to_le_bytes(), pointers)?;
-    let entries: Vec<u8> = (0..512).flat_map(|page| (page * BIG_PAGE | PRESENT | BIG).to_le_bytes()).collect();
+    let entries: Vec<u8> = (0..512).flat_map(|page| ((page * BIG_PAGE) | PRESENT | BIG).to_le_bytes()).collect();
     write(memory, &entries, pages)
 }
 

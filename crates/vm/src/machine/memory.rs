@@ -54,7 +54,7 @@ pub(crate) fn map(bytes: u64) -> Vec<(u64, u64, Use)> {
 
 /// Anonymous memory: a page costs when it is first touched.
 pub(crate) fn allocate(bytes: u64) -> Result<Memory, BuildError> {
-    if bytes < SIZE_MIN || bytes % 4096 != 0 {
+    if bytes < SIZE_MIN || !bytes.is_multiple_of(4096) {
         return Err(BuildError::MemorySize(bytes));
     }
     let mut ranges = vec![(GuestAddress(0), bytes.min(GAP) as usize)];

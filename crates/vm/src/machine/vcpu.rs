@@ -114,7 +114,7 @@ fn unblock_in_guest(vcpu: &VcpuFd) -> io::Result<()> {
     }
     let mask = Mask { bytes: 8, blocked: [0; 8] };
     // SAFETY: the descriptor is a vCPU's; the kernel reads a length and that many bytes, which is what `Mask` is.
-    match unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_SET_SIGNAL_MASK as _, &mask) } {
+    match unsafe { libc::ioctl(vcpu.as_raw_fd(), u64::from(KVM_SET_SIGNAL_MASK), &mask) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
