@@ -192,8 +192,7 @@ fn secrets_go_to_the_registry_alone() {
     assert!(!seen.is_empty() && seen.iter().all(|request| request.authorization.is_none()));
 
     // A service for tokens that is somebody else's.
-    let realm =
-        format!("www-authenticate: Bearer realm=\"http://{}/token\"\r\n", Server::start(|_, _| {}).address);
+    let realm = format!("www-authenticate: Bearer realm=\"http://{}/token\"\r\n", Server::start(|_, _| {}).address);
     let registry = Server::start(move |_, stream| reply(stream, "401 Unauthorized", &realm, b""));
     let error = rig.prepare(&format!("{}/a:1", registry.address)).unwrap_err();
     assert!(whole(&error).contains("they were not sent"), "{}", whole(&error));
