@@ -14,17 +14,17 @@ use std::{
     thread,
 };
 
-pub struct Rig {
-    pub folder: tempfile::TempDir,
-    pub images: Images,
+pub(crate) struct Rig {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) images: Images,
 }
 
 impl Rig {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Options::default())
     }
 
-    pub fn with(options: Options) -> Self {
+    pub(crate) fn with(options: Options) -> Self {
         assert_eq!(fs::metadata("/proc/self").unwrap().uid(), 0, "this test needs root");
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("files")).unwrap();
@@ -32,27 +32,27 @@ impl Rig {
         Self { folder, images }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn prepare(&self, image: &str) -> Result<Image, PrepareError> {
+    pub(crate) fn prepare(&self, image: &str) -> Result<Image, PrepareError> {
         self.prepare_with(image, &BTreeMap::new())
     }
 
-    pub fn prepare_with(&self, image: &str, files: &BTreeMap<String, FileRef>) -> Result<Image, PrepareError> {
+    pub(crate) fn prepare_with(&self, image: &str, files: &BTreeMap<String, FileRef>) -> Result<Image, PrepareError> {
         let insecure = insecure(image);
         let wanted = Wanted { image, files, insecure_registries: &insecure };
         self.images.prepare(&wanted, &|_| {}, &|| false)
     }
 
-    pub fn find(&self, image: &str) -> Option<Image> {
+    pub(crate) fn find(&self, image: &str) -> Option<Image> {
         let insecure = insecure(image);
         self.images.find(&Wanted { image, files: &BTreeMap::new(), insecure_registries: &insecure }).unwrap()
     }
 
     /// What is left of work that failed.
-    pub fn leftovers(&self) -> usize {
+    pub(crate) fn leftovers(&self) -> usize {
         ["layers", "tmp", "records"]
             .iter()
             .map(|name| fs::read_dir(self.path("images").join(name)).unwrap().count())
@@ -66,12 +66,12 @@ fn insecure(image: &str) -> Vec<String> {
 }
 
 /// All that an error says, from the outside in.
-pub fn whole(error: &dyn std::error::Error) -> String {
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", whole(source)))
 }
 
 /// A layer with these files.
-pub fn layer(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn layer(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, data) in files {
         let mut header = tar::Header::new_gnu();
@@ -85,25 +85,25 @@ pub fn layer(files: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-pub fn zstd(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
 /// An image in memory: all blobs by digest, and which one the manifest is.
-pub struct Parts {
-    pub blobs: BTreeMap<Digest, Vec<u8>>,
-    pub manifest: Digest,
-    pub manifest_size: usize,
+pub(crate) struct Parts {
+    pub(crate) blobs: BTreeMap<Digest, Vec<u8>>,
+    pub(crate) manifest: Digest,
+    pub(crate) manifest_size: usize,
 }
 
 /// An image of these layers, each as plain archive and as it is stored.
-pub fn parts(layers: &[(Vec<u8>, Vec<u8>)]) -> Parts {
+pub(crate) fn parts(layers: &[(Vec<u8>, Vec<u8>)]) -> Parts {
     let mut blobs = BTreeMap::new();
     let mut put = |bytes: Vec<u8>| {
         let (digest, size) = (Digest::of(&bytes), bytes.len());
@@ -129,13 +129,13 @@ pub fn parts(layers: &[(Vec<u8>, Vec<u8>)]) -> Parts {
 }
 
 /// Two small layers, one compressed by gzip and one by zstd.
-pub fn small() -> Parts {
+pub(crate) fn small() -> Parts {
     let (lower, upper) = (layer(&[("hello", b"1"), ("gone", b"1")]), layer(&[("hello", b"2"), (".wh.gone", b"")]));
     parts(&[(lower.clone(), gzip(&lower)), (upper.clone(), zstd(&upper))])
 }
 
 /// Writes an image as OCI image layout.
-pub fn write_layout(parts: &Parts, to: &Path, name: &str) {
+pub(crate) fn write_layout(parts: &Parts, to: &Path, name: &str) {
     fs::create_dir_all(to.join("blobs/sha256")).unwrap();
     for (digest, bytes) in &parts.blobs {
         fs::write(to.join(format!("blobs/sha256/{digest}")), bytes).unwrap();
@@ -148,22 +148,22 @@ pub fn write_layout(parts: &Parts, to: &Path, name: &str) {
 }
 
 /// Runs a program of this machine to its end.
-pub fn run(program: &str, arguments: &[&str]) {
+pub(crate) fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("this test needs {program}: {error}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Debian's registry, on a port that the kernel chose.
-pub struct RealRegistry {
+pub(crate) struct RealRegistry {
     child: Child,
-    pub address: String,
+    pub(crate) address: String,
     _folder: tempfile::TempDir,
 }
 
 impl RealRegistry {
     /// `more` is appended to its configuration, in which `DIR` stands for a folder of its own.
-    pub fn start(more: &str, prepare: impl FnOnce(&Path)) -> Self {
+    pub(crate) fn start(more: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         let dir = folder.path().to_str().unwrap();
@@ -204,20 +204,20 @@ impl Drop for RealRegistry {
 
 /// A request as a server sees it.
 #[derive(Clone, Debug)]
-pub struct Request {
-    pub path: String,
-    pub authorization: Option<String>,
+pub(crate) struct Request {
+    pub(crate) path: String,
+    pub(crate) authorization: Option<String>,
 }
 
 /// A server that answers as a test wants.
-pub struct Server {
-    pub address: String,
-    pub requests: Arc<Mutex<Vec<Request>>>,
+pub(crate) struct Server {
+    pub(crate) address: String,
+    pub(crate) requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Server {
     /// `answer` writes the whole answer of one request; the connection is closed after it.
-    pub fn start(answer: impl Fn(&Request, &mut TcpStream) + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Request, &mut TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -253,14 +253,14 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
 }
 
 /// A whole answer.
-pub fn reply(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
+pub(crate) fn reply(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) {
     let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n", body.len());
     // Who asked may have gone.
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
 }
 
 /// Answers as a registry that has this image under any tag.
-pub fn serve(parts: &Parts, request: &Request, stream: &mut TcpStream) {
+pub(crate) fn serve(parts: &Parts, request: &Request, stream: &mut TcpStream) {
     let name = request.path.rsplit('/').next().unwrap();
     let digest = name.strip_prefix("sha256:").map_or(Some(parts.manifest), |hex| hex.parse().ok());
     match digest.and_then(|digest| parts.blobs.get(&digest)) {
