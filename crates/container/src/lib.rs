@@ -1,7 +1,7 @@
 //! Containers: the runtime behind instances of kind Container
 
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "the runtime that uses the parts is not among them so far")]
+#![allow(dead_code, unreachable_pub, reason = "the runtime that uses the parts is not among them so far")]
 
 mod capability;
 mod files;
