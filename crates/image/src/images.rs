@@ -2,27 +2,23 @@
 
 use crate::{
     config::{Config, ImageConfig},
-    decompress::Plain,
     error::{PrepareError, StoreError},
+    layer::Work,
     local::{Files, Local},
-    manifest::{Descriptor, Document, DocumentError},
-    origin::{Attend, Loaded, Origin, Progress, Watched},
-    registry::{Login, Patience, Registry, RegistryError, Terms},
+    manifest::{Document, DocumentError},
+    origin::{Attend, Loaded, Origin, Progress},
+    registry::{Login, Patience, Registry, Terms},
     store::{Scratch, Store},
-    tar::Archive,
-    unpack::{Budget, Limits, Lower, UnpackError, unpack},
-    verify::{Mismatch, Verified},
+    unpack::{Budget, Limits},
     wanted::{Location, Wanted},
 };
 use abide_host::fs::Dir;
 use abide_spec::Digest;
 use std::{
-    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fmt,
-    io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError, RwLock},
+    sync::{Arc, Condvar, Mutex, PoisonError, RwLock, TryLockError},
     time::{Duration, Instant},
 };
 
@@ -144,10 +140,15 @@ impl Images {
     }
 
     /// Removes all images but these, and those that were asked for in the last ten minutes. Tells how many layers went;
-    /// `None` if another process has the store open, and nothing was removed.
+    /// `None` if something is being prepared or another process has the store open: then nothing was removed.
     pub fn prune(&self, keep: &BTreeSet<Digest>) -> Result<Option<usize>, StoreError> {
         let shared = &*self.shared;
-        let _pruning = shared.pruning.write().unwrap_or_else(PoisonError::into_inner);
+        // Waiting for a long pull would make all that follow it wait, too.
+        let _pruning = match shared.pruning.try_write() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
         let mut used = shared.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.retain(|_, at| at.elapsed() < SPARED);
         let keep: BTreeSet<Digest> = keep.iter().chain(used.keys()).copied().collect();
@@ -187,8 +188,23 @@ impl Shared {
             let why = format!("it has {} layers, and its config tells of {}", layers.len(), chains.len());
             return Err(DocumentError::NoImage(why).into());
         }
-        let mut work = Work { shared: self, attend, scratch: &scratch, layers, of_image: &of_image, chains: &chains };
-        work.unpack_all(&mut *origin)?;
+        let work = Work {
+            store: &self.store,
+            limits: self.options.limits,
+            attend,
+            scratch: &scratch,
+            layers,
+            plain: &of_image.layers,
+            chains: &chains,
+        };
+        let mut budget = Budget::new(self.options.limits);
+        // From the lowest to the highest, as one may refer to those below it.
+        for (n, chain) in chains.iter().enumerate() {
+            let _claim = self.claim(chain.to_string(), attend)?;
+            if self.store.layer(*chain)?.is_none() {
+                work.unpack(n, &mut *origin, &mut budget)?;
+            }
+        }
         self.store.put_blob(&config)?;
         let manifest = self.store.put_blob(&chosen.bytes)?;
         self.store.put_record(&key, manifest, &fingerprint)?;
@@ -271,121 +287,5 @@ impl Drop for Claim<'_> {
     fn drop(&mut self) {
         self.shared.claims.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
         self.shared.released.notify_all();
-    }
-}
-
-/// The layers of one image, on their way into the store.
-struct Work<'a> {
-    shared: &'a Shared,
-    attend: &'a Attend<'a>,
-    scratch: &'a Scratch<'a>,
-    layers: &'a [Descriptor],
-    of_image: &'a ImageConfig,
-    chains: &'a [Digest],
-}
-
-impl Work<'_> {
-    /// From the lowest to the highest, as one may refer to those below it.
-    fn unpack_all(&mut self, origin: &mut dyn Origin) -> Result<(), PrepareError> {
-        let mut budget = Budget::new(self.shared.options.limits);
-        for n in 0..self.layers.len() {
-            let _claim = self.shared.claim(self.chains[n].to_string(), self.attend)?;
-            if self.shared.store.layer(self.chains[n])?.is_none() {
-                self.unpack_one(n, origin, &mut budget)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn unpack_one(&self, n: usize, origin: &mut dyn Origin, budget: &mut Budget) -> Result<(), PrepareError> {
-        let (store, layer) = (&self.shared.store, &self.layers[n]);
-        let below = self.chains[..n].iter().rev().map(|chain| store.open_layer(*chain));
-        let lower = Lower(below.collect::<Result<_, _>>()?);
-        let folder = format!("layer-{n}");
-        let dir = self.scratch.dir.make_dirs(&folder, 0o700).map_err(StoreError::File)?;
-        dir.make_dirs("fs", 0o755).map_err(StoreError::File)?;
-        dir.set_mode("fs", 0o755).map_err(StoreError::File)?;
-
-        let is_announced = origin.is_announced();
-        let bytes_max = if is_announced { layer.size } else { u64::MAX - 1 };
-        let counted = Counted { from: origin.open(n, layer)?, work: self, number: n, done: Cell::new(0) };
-        let mut stored = Verified::new(Watched::new(counted, self.attend), bytes_max);
-        let unpacked = self.unpack_stream(&mut stored, &dir, &lower, budget);
-        if let Err(error @ (UnpackError::Refused { .. } | UnpackError::TooBig(_) | UnpackError::Make { .. })) = unpacked
-        {
-            // The rest needn't come. A broken archive, though, may be a broken transfer, which the digest tells.
-            return Err(PrepareError::Unpack { number: n + 1, source: error });
-        }
-        let finished = stored.finish();
-        if let Some(error) = stored.take_failure() {
-            return Err(read_error(error, n + 1));
-        }
-        let mismatch = |source| PrepareError::Mismatch { number: n + 1, source };
-        if is_announced {
-            let (found, count) = match finished {
-                Ok(found) => found,
-                Err(_) => return Err(mismatch(Mismatch::Size { wanted: layer.size, found: layer.size + 1 })),
-            };
-            if found != layer.digest {
-                // What was cut off is no other content: the connection was lost.
-                return Err(match count < layer.size {
-                    true => read_error(io::ErrorKind::UnexpectedEof.into(), n + 1),
-                    false => mismatch(Mismatch::Digest { wanted: layer.digest, found }),
-                });
-            }
-        }
-        let found = unpacked.map_err(|source| PrepareError::Unpack { number: n + 1, source })?;
-        let wanted = self.of_image.layers[n];
-        if found != wanted {
-            return Err(mismatch(Mismatch::Digest { wanted, found }));
-        }
-        Ok(store.put_layer(self.scratch, &folder, self.chains[n])?)
-    }
-
-    /// Unpacks, and tells the digest of the plain archive.
-    fn unpack_stream(
-        &self,
-        stored: &mut impl Read,
-        dir: &Dir,
-        lower: &Lower,
-        budget: &mut Budget,
-    ) -> Result<Digest, UnpackError> {
-        // Headers and what follows the archive are bounded along with the files: thrice their size is plenty.
-        let bytes_max = self.shared.options.limits.bytes_max.saturating_mul(3);
-        let plain = Plain::new(stored).map_err(|error| UnpackError::Archive(error.into()))?;
-        let mut archive = Archive::new(Verified::new(plain, bytes_max));
-        unpack(&mut archive, dir, "fs", lower, budget)?;
-        let (digest, _) = archive.into_inner().finish().map_err(|error| UnpackError::Archive(error.into()))?;
-        Ok(digest)
-    }
-}
-
-/// Tells how far a layer is.
-struct Counted<'a, R> {
-    from: R,
-    work: &'a Work<'a>,
-    number: usize,
-    done: Cell<u64>,
-}
-
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(buffer)?;
-        self.done.set(self.done.get() + read as u64);
-        let layers = self.work.layers;
-        self.work.attend.tell(|| {
-            let sum = |layers: &[Descriptor]| layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
-            let done = sum(&layers[..self.number]).saturating_add(self.done.get());
-            let what = format!("pulling layer {} of {}", self.number + 1, layers.len());
-            Progress { what, done, total: Some(sum(layers)) }
-        });
-        Ok(read)
-    }
-}
-
-fn read_error(error: io::Error, number: usize) -> PrepareError {
-    match error.downcast::<RegistryError>() {
-        Ok(error) => error.into(),
-        Err(source) => PrepareError::Read { number, source },
     }
 }

@@ -20,6 +20,7 @@ mod config;
 mod decompress;
 mod error;
 mod images;
+mod layer;
 mod local;
 mod manifest;
 mod origin;

@@ -163,22 +163,22 @@ impl Socket {
         Err(Error::Unsteady)
     }
 
-    /// Sends requests as one, of which the last one alone is acknowledged, and waits for that or the first refusal.
-    /// Answers to what was refused stay unread: use the socket for nothing else afterwards.
-    pub(super) fn transact(mut self, requests: &[Request]) -> Result<()> {
-        let mut bytes = Vec::new();
+    /// Sends requests as one, and waits for the first refusal or the acknowledgement of the last one but the end of the
+    /// batch, which kernels before 6.10 don't acknowledge.
+    pub(super) fn transact(&mut self, requests: &[Request]) -> Result<()> {
+        let Some((end, changes)) = requests.split_last() else { return Ok(()) };
         let first = self.sequence.wrapping_add(1);
-        for (n, request) in requests.iter().enumerate() {
+        let mut bytes = Vec::new();
+        for (n, request) in changes.iter().enumerate() {
             self.sequence = self.sequence.wrapping_add(1);
-            // The very last one ends the batch, and isn't acknowledged by kernels before 6.10.
-            let flags = if n + 2 == requests.len() { libc::NLM_F_ACK } else { 0 };
+            let flags = if n + 1 == changes.len() { libc::NLM_F_ACK } else { 0 };
             request.write(flags, self.sequence, &mut bytes);
         }
+        end.write(0, self.sequence, &mut bytes);
         // It all has to fit, at the price the kernel puts on it, and only root may go beyond the common limit.
         setsockopt(&self.fd, sockopt::SndBufForce, &(2 * bytes.len() + ANSWER_BYTES_MAX))
             .map_err(|errno| Error::Send { bytes: bytes.len(), source: errno.into() })?;
         self.send(&bytes)?;
-        self.sequence = self.sequence.wrapping_sub(1);
         self.collect(first, |_| Ok(())).map(drop)
     }
 

@@ -32,14 +32,16 @@ pub struct Table {
     name: String,
     bridge: String,
     subnet: Subnet,
-    /// One change at a time, so that our own don't make each other start again.
-    turn: Mutex<()>,
+    /// Whose turn it is has the socket: one change at a time, so that our own don't make each other start again. It stays
+    /// open, because closing one waits until what was removed from any table is destroyed, some 20 ms.
+    socket: Mutex<Option<Socket>>,
 }
 
 impl Table {
-    /// The table of this name, for this bridge and its network. Nothing is made yet.
+    /// The table of this name, for this bridge and its network, in the network namespace of the thread that uses it first.
+    /// Nothing is made yet.
     pub fn new(name: impl Into<String>, bridge: impl Into<String>, subnet: Subnet) -> Self {
-        Self { name: name.into(), bridge: bridge.into(), subnet, turn: Mutex::new(()) }
+        Self { name: name.into(), bridge: bridge.into(), subnet, socket: Mutex::new(None) }
     }
 
     /// Makes the table as it is to be, whatever is there. What is published stays so, without a gap.
@@ -74,7 +76,7 @@ impl Table {
 
     /// What is published; none if there is no such table.
     pub fn ports(&self) -> Result<Option<Ports>> {
-        open().and_then(|mut socket| self.read(&mut socket)).map_err(failed("read the table", &self.name))
+        self.with_socket(|socket| self.read(socket)).map_err(failed("read the table", &self.name))
     }
 
     /// Deletes the table, and with it all that is published. It may be gone already.
@@ -85,22 +87,31 @@ impl Table {
 
     /// Makes the changes that are needed, given what is published.
     fn change(&self, decide: impl Fn(Option<Ports>) -> Vec<Request>) -> netlink::Result<()> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..TRIES {
-            let mut socket = open()?;
-            let answers = socket.call(&request::generation())?;
-            let generation = answers.first().map(|body| request::read_generation(body)).transpose()?.flatten();
-            let generation = generation.ok_or(Error::Malformed("the tables have no generation"))?;
-            let requests = decide(self.read(&mut socket)?);
-            if requests.is_empty() {
-                return Ok(());
+        self.with_socket(|socket| {
+            for _ in 0..TRIES {
+                let answers = socket.call(&request::generation())?;
+                let generation = answers.first().map(|body| request::read_generation(body)).transpose()?.flatten();
+                let generation = generation.ok_or(Error::Malformed("the tables have no generation"))?;
+                let requests = decide(self.read(socket)?);
+                if requests.is_empty() {
+                    return Ok(());
+                }
+                match socket.transact(&request::batch(generation, requests)) {
+                    Err(error) if error.is(Errno::ERESTART) => {}
+                    result => return result,
+                }
             }
-            match socket.transact(&request::batch(generation, requests)) {
-                Err(error) if error.is(Errno::ERESTART) => {}
-                result => return result,
-            }
-        }
-        Err(Error::Unsteady)
+            Err(Error::Unsteady)
+        })
+    }
+
+    fn with_socket<T>(&self, act: impl FnOnce(&mut Socket) -> netlink::Result<T>) -> netlink::Result<T> {
+        let mut kept = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut socket = kept.take().map_or_else(open, Ok)?;
+        let done = act(&mut socket);
+        // After a failure there may be answers in it that nobody waits for.
+        *kept = done.is_ok().then_some(socket);
+        done
     }
 
     fn read(&self, socket: &mut Socket) -> netlink::Result<Option<Ports>> {

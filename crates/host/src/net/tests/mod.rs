@@ -2,3 +2,4 @@ mod link;
 mod nft;
 mod published;
 mod world;
+mod measure;

@@ -1,0 +1,146 @@
+//! What a VMM is told: a file, complete, in its instance's directory.
+
+use crate::machine::{self, Disk, NetCard};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    os::fd::{AsRawFd as _, BorrowedFd},
+    path::{Path, PathBuf},
+};
+
+/// Of the file. A VMM is executed by the agent that wrote it, so no other is ever met.
+pub const FORMAT: u32 = 1;
+
+/// More than any such file has.
+const BYTES_MAX: u64 = 64 << 10;
+
+/// `struct virtio_net_hdr` of version 1.
+const HEADER: libc::c_int = 12;
+/// `_IOW('T', 216, int)`.
+const TUNSETVNETHDRSZ: u32 = 0x4004_54d8;
+
+/// A machine, by paths and numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Bytes.
+    pub memory: u64,
+    /// How many.
+    pub vcpus: u8,
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// The initial RAM disk.
+    pub initrd: Option<PathBuf>,
+    /// The kernel's command line.
+    pub cmdline: String,
+    /// Disks, in order.
+    pub disks: Vec<DiskConfig>,
+    /// The network card.
+    pub net: Option<NetConfig>,
+}
+
+/// A disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DiskConfig {
+    /// Its raw content.
+    pub path: PathBuf,
+    /// Whether the guest can't write it.
+    pub read_only: bool,
+}
+
+/// A network card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NetConfig {
+    /// The number of the descriptor of a tap device with `IFF_NO_PI | IFF_VNET_HDR`: who executes us opened it, as it is in
+    /// another network namespace.
+    pub tap: i32,
+    /// The guest's hardware address.
+    pub mac: [u8; 6],
+}
+
+/// Why a configuration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// Not there, not readable, too long.
+    #[error("cannot {act} {}", path.display())]
+    File {
+        /// What was being done, as "open".
+        act: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Not what this version writes.
+    #[error("the configuration is malformed")]
+    Malformed(#[from] serde_json::Error),
+    /// Of another version.
+    #[error("the configuration has format {0}, and only {FORMAT} is known")]
+    Format(u32),
+    /// No tap device there.
+    #[error("descriptor {0} is no tap device")]
+    Tap(i32, #[source] io::Error),
+}
+
+impl Config {
+    /// Reads it from its file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |act| move |source| ConfigError::File { act, path: path.to_owned(), source };
+        let mut text = String::new();
+        let file = File::open(path).map_err(failed("open"))?;
+        file.take(BYTES_MAX).read_to_string(&mut text).map_err(failed("read"))?;
+        let config: Self = serde_json::from_str(&text)?;
+        if config.format == FORMAT { Ok(config) } else { Err(ConfigError::Format(config.format)) }
+    }
+
+    /// Opens all it names.
+    pub fn open(&self) -> Result<machine::Config, ConfigError> {
+        let disk = |disk: &DiskConfig| -> Result<Disk, ConfigError> {
+            let file = open(&disk.path, if disk.read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR })?;
+            Ok(Disk { file, read_only: disk.read_only })
+        };
+        let read = |path: &Path| open(path, OFlag::O_RDONLY);
+        Ok(machine::Config {
+            memory: self.memory,
+            vcpus: self.vcpus,
+            kernel: read(&self.kernel)?,
+            initrd: self.initrd.as_deref().map(read).transpose()?,
+            cmdline: self.cmdline.clone(),
+            disks: self.disks.iter().map(disk).collect::<Result<_, _>>()?,
+            net: self.net.as_ref().map(NetConfig::take).transpose()?,
+            entropy: read(Path::new("/dev/urandom"))?,
+        })
+    }
+}
+
+fn open(path: &Path, access: OFlag) -> Result<File, ConfigError> {
+    let opened = nix::fcntl::open(path, access | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, nix::sys::stat::Mode::empty());
+    opened.map(File::from).map_err(|errno| ConfigError::File { act: "open", path: path.to_owned(), source: errno.into() })
+}
+
+impl NetConfig {
+    fn take(&self) -> Result<NetCard, ConfigError> {
+        let made = || -> io::Result<File> {
+            if self.tap <= libc::STDERR_FILENO {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            // SAFETY: nothing is dropped here; if the number is no descriptor, copying it fails.
+            let given = unsafe { BorrowedFd::borrow_raw(self.tap) };
+            let tap = File::from(given.try_clone_to_owned()?);
+            // SAFETY: the request reads one integer, which lives as long as the call.
+            if unsafe { libc::ioctl(tap.as_raw_fd(), TUNSETVNETHDRSZ as _, &HEADER) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let flags = OFlag::from_bits_retain(fcntl(&tap, FcntlArg::F_GETFL)?);
+            fcntl(&tap, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+            Ok(tap)
+        };
+        Ok(NetCard { tap: made().map_err(|error| ConfigError::Tap(self.tap, error))?, mac: self.mac })
+    }
+}
