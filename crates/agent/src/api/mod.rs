@@ -87,6 +87,8 @@ pub enum Request {
     Allow {
         /// The plan's id, as shown.
         plan: String,
+        /// Whose removals; a hook has to say it.
+        source: Option<String>,
     },
     /// Try a unit again that was given up.
     Retry {
@@ -239,6 +241,8 @@ pub struct Preview {
     pub changes: Vec<Change>,
     /// How many units the wish has.
     pub units: usize,
+    /// Units of which this version is known to be bad: the last good one stays.
+    pub known_bad: Vec<String>,
     /// The plan's id that would have to be allowed, and what it removes, if the guard would hold the wish.
     pub held: Option<Held>,
 }
@@ -248,12 +252,14 @@ pub struct Preview {
 pub struct Change {
     /// `KIND/NAME`.
     pub unit: String,
-    /// `create`, `replace`, `update` or `remove`.
+    /// `create`, `start`, `replace`, `update`, `end` or `remove`.
     pub action: String,
     /// How: `surge`, or `swap` with its downtime and why; of a removal, what becomes of the data.
     pub how: String,
     /// The fields that differ.
     pub fields: Vec<Field>,
+    /// Units that need this one: they feel it if there is downtime.
+    pub dependents: Vec<String>,
 }
 
 /// A field that differs; secrets are masked.

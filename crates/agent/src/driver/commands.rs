@@ -1,0 +1,267 @@
+//! What the core commands: looks, orders and acceptances.
+//!
+//! Orders of one unit are carried out one at a time, also when the core has given one up: a fence behind a hung order
+//! promises something only if it comes after it.
+
+use super::{Attending, Driver, Pause};
+use crate::{
+    journal::{self, Record as Entry},
+    news::About,
+};
+use abide_reconcile::{
+    Accepted, Command, Event, Fault, Found, Look, Observed, Order, Owner, Permit, Phase, Progress, Record, SourceId,
+    Step, Ticket, UnitId, Verdict,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// Orders that have not ended.
+#[derive(Debug, Default)]
+pub(crate) struct Orders {
+    /// Of each unit, the one under way first.
+    queues: BTreeMap<UnitId, VecDeque<Order>>,
+    cancelled: BTreeMap<Ticket, Arc<AtomicBool>>,
+}
+
+impl Orders {
+    pub(crate) fn cancel_all(&mut self) {
+        self.cancelled.values().for_each(|flag| flag.store(true, Ordering::Relaxed));
+    }
+
+    /// An order that waits behind another of its unit; it can be dropped without a trace.
+    fn waiting(&self, ticket: Ticket) -> Option<Order> {
+        let mut behind = self.queues.values().flat_map(|queue| queue.iter().skip(1));
+        behind.find(|order| order.ticket == ticket).cloned()
+    }
+}
+
+impl Driver {
+    pub(super) fn obey(&mut self, command: Command) {
+        match command {
+            Command::Observe { ticket, what } => {
+                let look = what.clone();
+                self.call(move |means| means.observe(&look), move |driver, found| driver.looked(ticket, &what, found));
+            }
+            Command::Run { ticket, unit, step } => self.order(Order { ticket, unit, step }),
+            Command::Accept { ticket, source, accepted } => self.accept(ticket, &source, accepted),
+            Command::Cancel(ticket) => self.cancel(ticket),
+        }
+    }
+
+    fn cancel(&mut self, ticket: Ticket) {
+        if let Some(order) = self.orders.waiting(ticket) {
+            self.finish(&order, Err(Fault::Cancelled));
+        } else if let Some(flag) = self.orders.cancelled.get(&ticket) {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What a look found, with what the journals remember and the probes say.
+    fn looked(&mut self, ticket: Ticket, look: &Look, found: Result<BTreeMap<UnitId, Found>, Fault>) {
+        let now = self.clock.now();
+        let mut found = match found {
+            Ok(found) => found,
+            Err(fault) => {
+                tracing::warn!(%fault, "could not look at what runs");
+                return self.core.handle(now, Event::Blind(ticket));
+            }
+        };
+        let looked_at: BTreeSet<UnitId> = match look {
+            Look::Units(units) => units.clone(),
+            Look::All => {
+                let remembered = self.followed.values().flat_map(|followed| followed.state.verdicts.keys());
+                found.keys().chain(remembered).chain(self.probes.units()).cloned().collect()
+            }
+        };
+        let mut units = BTreeMap::new();
+        for unit in looked_at {
+            let found = found.remove(&unit).unwrap_or_default();
+            self.tell_exits(&unit, &found);
+            self.probes.see(now, &unit, found.instances.iter().map(|seen| &**seen));
+            let record = self.record(&unit, found);
+            if record != Record::default() {
+                units.insert(unit, Arc::new(record));
+            }
+        }
+        self.core.handle(now, Event::Seen { ticket, world: Observed { units, permits: self.permits() } });
+    }
+
+    fn record(&self, unit: &UnitId, found: Found) -> Record {
+        let instances = found.instances.iter().map(|seen| Arc::new(self.probes.judge(seen))).collect();
+        let source = SourceId(unit.scope.clone());
+        let verdicts = self.followed.get(&source).and_then(|followed| followed.state.verdicts.get(unit));
+        let Some(verdicts) = verdicts else { return Record { instances, owner: found.owner, ..Record::default() } };
+        // What is remembered of a unit is owned too, though nothing of it may be left: else nobody would ever forget it.
+        let owner = found.owner.unwrap_or_else(|| Owner { source, reclaim: Default::default() });
+        Record {
+            instances,
+            owner: Some(owner),
+            good: verdicts.good.clone(),
+            bad: verdicts.bad.iter().map(|want| want.digest).collect(),
+            completed: verdicts.completed.as_ref().map(|want| want.digest),
+        }
+    }
+
+    /// Every yes: what people said, and what follows from `abide down`, which may stop everything but delete nothing.
+    fn permits(&self) -> BTreeSet<Arc<Permit>> {
+        let said = self.followed.values().flat_map(|followed| followed.state.permits.iter().cloned());
+        said.chain(self.asked_by_down().into_iter().map(Arc::new)).collect()
+    }
+
+    fn tell_exits(&mut self, unit: &UnitId, found: &Found) {
+        let ran = self.probes.running(unit);
+        for seen in found.instances.iter().filter(|seen| ran.contains(&seen.instance)) {
+            if let Phase::Exited { code, .. } = seen.phase {
+                self.tell_of("exited", unit, format!("exited with {code}"));
+            }
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        self.orders.cancelled.insert(order.ticket, Arc::default());
+        if let Some(text) = begins(&order.step) {
+            self.tell_of("step", &order.unit, text.to_owned());
+        }
+        let queue = self.orders.queues.entry(order.unit.clone()).or_default();
+        queue.push_back(order.clone());
+        if queue.len() == 1 {
+            self.carry_out(order);
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        let id = order.unit.clone();
+        let entry = match &order.step {
+            Step::Mark(Verdict::Good(want)) => Entry::Good { unit: Arc::clone(&want.unit) },
+            Step::Mark(Verdict::Bad(want)) => Entry::Bad { unit: Arc::clone(&want.unit) },
+            Step::Mark(Verdict::Completed(want)) => Entry::Completed { unit: Arc::clone(&want.unit) },
+            Step::Mark(Verdict::Retry) => Entry::Retried { id },
+            _ => return self.have_carried_out(order),
+        };
+        let source = SourceId(order.unit.scope.clone());
+        self.write(&source, entry, move |driver, result| driver.ended(&order, result));
+    }
+
+    fn have_carried_out(&mut self, order: Order) {
+        let cancelled = self.orders.cancelled.get(&order.ticket).cloned().unwrap_or_default();
+        let attend = Attending {
+            ticket: order.ticket,
+            unit: order.unit.clone(),
+            cancelled,
+            inbox: self.inbox.clone(),
+            pause: Pause::default(),
+        };
+        let work = order.clone();
+        self.call(
+            move |means| means.run(&work, &attend),
+            move |driver, result| match (&order.step, result) {
+                (Step::Forget { .. }, Ok(())) => {
+                    let source = SourceId(order.unit.scope.clone());
+                    let entry = Entry::Forgotten { id: order.unit.clone() };
+                    driver.write(&source, entry, move |driver, result| driver.ended(&order, result));
+                }
+                (_, result) => driver.ended(&order, result),
+            },
+        );
+    }
+
+    fn ended(&mut self, order: &Order, result: Result<(), Fault>) {
+        self.report(order, &result);
+        self.finish(order, result);
+        if let Some(next) = self.orders.queues.get(&order.unit).and_then(|queue| queue.front().cloned()) {
+            self.carry_out(next);
+        }
+    }
+
+    fn finish(&mut self, order: &Order, result: Result<(), Fault>) {
+        self.orders.cancelled.remove(&order.ticket);
+        if let Some(queue) = self.orders.queues.get_mut(&order.unit) {
+            queue.retain(|other| other.ticket != order.ticket);
+            if queue.is_empty() {
+                self.orders.queues.remove(&order.unit);
+            }
+        }
+        let now = self.clock.now();
+        self.core.handle(now, Event::Done { ticket: order.ticket, unit: order.unit.clone(), result });
+    }
+
+    fn report(&mut self, order: &Order, result: &Result<(), Fault>) {
+        match result {
+            Ok(()) => {
+                if let Some(text) = ends(&order.step) {
+                    self.tell_of("done", &order.unit, text.to_owned());
+                }
+            }
+            Err(Fault::Cancelled) => {}
+            Err(fault) => {
+                tracing::info!(unit = %order.unit, step = ?order.step, %fault, "a step failed");
+                self.tell_of("failed", &order.unit, fault.to_string());
+            }
+        }
+    }
+
+    pub(super) fn advanced(&mut self, ticket: Ticket, unit: &UnitId, progress: &Progress) {
+        let now = self.clock.now();
+        self.core.handle(now, Event::Progress(ticket));
+        self.tell_of("progress", unit, percent(progress));
+    }
+
+    fn accept(&mut self, ticket: Ticket, source: &SourceId, accepted: Accepted) {
+        let Accepted { generation, owned_before, removals } = accepted;
+        let told = self.followed.get(source).and_then(|followed| followed.told.get(&generation));
+        let (commit, summary) = told.map(|told| (told.commit.clone(), told.summary.clone())).unwrap_or_default();
+        let entry = Entry::Accepted(journal::Accepted { generation, commit, summary, owned_before, removals });
+        self.write(source, entry, move |driver, result| {
+            let now = driver.clock.now();
+            driver.core.handle(now, Event::Accepted { ticket, result });
+        });
+    }
+
+    /// Tells what happened to a unit, with the commit that its source is at.
+    pub(super) fn tell_of(&mut self, kind: &str, unit: &UnitId, text: String) {
+        let source = SourceId(unit.scope.clone());
+        let commit = self.followed.get(&source).and_then(|followed| followed.newest().map(|told| told.commit.clone()));
+        self.ring.tell(kind, About { source: Some(&source), commit: commit.as_deref(), unit: Some(unit) }, text);
+    }
+}
+
+pub(super) fn percent(progress: &Progress) -> String {
+    match progress.total.filter(|total| *total > 0) {
+        Some(total) => format!("{} {} %", progress.what, progress.done.min(total) * 100 / total),
+        None => progress.what.to_string(),
+    }
+}
+
+/// What people see of a step when it is ordered; of most only the end is worth a line.
+fn begins(step: &Step) -> Option<&'static str> {
+    match step {
+        Step::Prepare { .. } => Some("is being prepared"),
+        Step::Start { .. } => Some("is being started"),
+        Step::Stop { .. } => Some("is being stopped"),
+        Step::Kill { .. } => Some("is being killed, as its liveness probe says"),
+        Step::Mark(Verdict::Bad(_)) => Some("is bad: it is taken back to the last good version"),
+        Step::Activate { .. }
+        | Step::Update { .. }
+        | Step::Mark(_)
+        | Step::Adopt(_)
+        | Step::Forget { .. }
+        | Step::Fence => None,
+    }
+}
+
+fn ends(step: &Step) -> Option<&'static str> {
+    match step {
+        Step::Start { .. } => Some("started"),
+        Step::Activate { .. } => Some("serves"),
+        Step::Update { .. } => Some("updated"),
+        Step::Stop { .. } => Some("stopped"),
+        Step::Forget { .. } => Some("removed"),
+        Step::Mark(Verdict::Completed(_)) => Some("completed"),
+        Step::Prepare { .. } | Step::Kill { .. } | Step::Mark(_) | Step::Adopt(_) | Step::Fence => None,
+    }
+}

@@ -1,0 +1,193 @@
+//! What has become of each source's newest commit: written if it settled, told to who follows it.
+
+use super::Driver;
+use crate::{
+    api,
+    followed::Told,
+    journal::{Record, Suspension},
+};
+use abide_reconcile::{Event, Held, Outcome, Reclaim, SourceId, Time, UnitId, Why};
+use std::collections::BTreeSet;
+
+/// Judging costs all units of a source. It may take this share of the loop's time, one part in so many.
+const SHARE: u32 = 10;
+
+/// Starts in a row after which a unit that has no earlier version to go back to is said to have failed. It is started
+/// again all the same.
+const CRASHES_MAX: u32 = 3;
+
+/// When to judge.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    has_news: bool,
+    not_before: Time,
+}
+
+impl Judge {
+    pub(super) fn has_news(&mut self) {
+        self.has_news = true;
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Time> {
+        self.has_news.then_some(self.not_before)
+    }
+}
+
+impl Driver {
+    pub(super) fn judge_all(&mut self, now: Time) {
+        let is_late = |told: &Told| now >= told.at + self.patience;
+        let runs_out = |followed: &crate::followed::Followed| {
+            followed.outcome.is_none() && followed.newest().is_some_and(is_late)
+        };
+        let is_due = self.judge.has_news || self.followed.values().any(runs_out);
+        if !is_due || now < self.judge.not_before {
+            return;
+        }
+        for id in self.followed.keys().cloned().collect::<Vec<_>>() {
+            self.judge(now, &id);
+        }
+        let after = self.clock.now();
+        self.judge = Judge { has_news: false, not_before: after + after.saturating_sub(now) * SHARE };
+    }
+
+    /// When the first commit that has not settled runs out of time.
+    pub(super) fn patience_ends(&self) -> Option<Time> {
+        let pending = self.followed.values().filter(|followed| followed.outcome.is_none());
+        pending.filter_map(|followed| Some(followed.newest()?.at + self.patience)).min()
+    }
+
+    fn judge(&mut self, now: Time, id: &SourceId) {
+        let Some(followed) = self.followed.get(id) else { return };
+        let Some(told) = followed.newest().cloned() else { return };
+        let (result, message) = match self.core.source_outcome(id) {
+            Outcome::Pending => match self.hopeless(now, id, &told) {
+                None => return self.reopen(id),
+                Some(message) => (api::Verdict::Failed, message),
+            },
+            Outcome::Settled => (api::Verdict::Settled, "every unit is as wished".to_owned()),
+            Outcome::Failed(units) => (api::Verdict::Failed, in_words(now, &units)),
+            Outcome::Held(held) => {
+                self.permit_what_is_down(id, &held);
+                (api::Verdict::Refused, asks(&held))
+            }
+            Outcome::Refused(why) => (api::Verdict::Refused, why.to_string()),
+            Outcome::Withdrawn => return,
+        };
+        if result == api::Verdict::Settled {
+            self.write_settled(id, &told.commit);
+        }
+        let Some(followed) = self.followed.get_mut(id) else { return };
+        if followed.outcome.as_ref().is_some_and(|outcome| outcome.result == result && outcome.message == message) {
+            return;
+        }
+        let is_first = followed.outcome.is_none();
+        let outcome = self.outcome(&told, result, message);
+        if let Some(followed) = self.followed.get_mut(id) {
+            followed.outcome = Some(outcome.clone());
+        }
+        if is_first {
+            let text = format!("{:?}: {}", outcome.result, outcome.message).to_lowercase();
+            let about = crate::news::About { source: Some(id), commit: Some(&told.commit), unit: None };
+            self.ring.tell("source", about, text);
+        }
+        self.ring.end(id, outcome);
+    }
+
+    /// What was decided isn't any more: something exited, or a person said yes.
+    fn reopen(&mut self, id: &SourceId) {
+        if let Some(followed) = self.followed.get_mut(id) {
+            followed.outcome = None;
+        }
+    }
+
+    pub(super) fn outcome(&self, told: &Told, result: api::Verdict, message: String) -> api::Outcome {
+        let took = self.clock.now().saturating_sub(told.at);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        api::Outcome { commit: told.commit.clone(), result, message, took_ms }
+    }
+
+    fn write_settled(&mut self, id: &SourceId, commit: &str) {
+        let Some(followed) = self.followed.get_mut(id) else { return };
+        let state = &followed.state;
+        let is_accepted = state.accepted.as_ref().is_some_and(|accepted| accepted.commit == commit);
+        let is_known = state.history.back().is_some_and(|last| Some(last) == state.accepted.as_ref());
+        let is_down = state.suspension == Suspension::Down;
+        if !is_accepted || is_known || is_down || followed.settling {
+            return;
+        }
+        followed.settling = true;
+        let source = id.clone();
+        self.write(id, Record::Settled { commit: commit.to_owned() }, move |driver, _| {
+            if let Some(followed) = driver.followed.get_mut(&source) {
+                followed.settling = false;
+            }
+            driver.sweep();
+        });
+    }
+
+    /// Why there is no use in waiting for a commit any longer, if there is none: nothing moves but what starts and exits,
+    /// or its time is up.
+    fn hopeless(&self, now: Time, id: &SourceId, told: &Told) -> Option<String> {
+        told.complete.as_ref()?;
+        let plan = self.core.plan();
+        let waiting = plan.waiting.into_iter().filter(|(unit, _)| unit.scope == id.0);
+        let waiting: Vec<(UnitId, Why)> = waiting.collect();
+        let is_broken = |why: &Why| match why {
+            Why::CrashLoop { attempt, .. } => *attempt >= CRASHES_MAX,
+            Why::Broken(_) | Why::Failed(_) | Why::Rejected(_) => true,
+            _ => false,
+        };
+        let waits_for_others = |why: &Why| matches!(why, Why::Needs(..) | Why::UsedBy(_) | Why::Claimed(..));
+        let is_stuck = waiting.iter().any(|(_, why)| is_broken(why))
+            && waiting.iter().all(|(_, why)| is_broken(why) || waits_for_others(why))
+            && !plan.steps.keys().any(|unit| unit.scope == id.0);
+        let is_late = now >= told.at + self.patience;
+        match (is_stuck, is_late) {
+            (true, _) => Some(in_words(now, &waiting)),
+            (false, true) if waiting.is_empty() => Some(format!("not settled after {:?}", self.patience)),
+            (false, true) => Some(format!("not settled after {:?}: {}", self.patience, in_words(now, &waiting))),
+            (false, false) => None,
+        }
+    }
+
+    /// Who said `down` said yes to all that follows from it, unless it deletes data.
+    fn permit_what_is_down(&mut self, id: &SourceId, held: &Held) {
+        let Some(followed) = self.followed.get_mut(id) else { return };
+        let is_harmless = held.permit.removals.values().all(|reclaim| *reclaim == Reclaim::Keep);
+        let is_new = followed.permitted.as_ref() != Some(&held.permit);
+        if followed.state.suspension == Suspension::Down && is_harmless && is_new {
+            followed.permitted = Some(held.permit.clone());
+            // Permits are read with the world, so the world is to be looked at.
+            let units: BTreeSet<UnitId> = held.permit.removals.keys().cloned().collect();
+            let now = self.clock.now();
+            self.core.handle(now, Event::Changed(units));
+        }
+    }
+
+    /// Clears away files that no commit needs any more.
+    pub(super) fn sweep(&self) {
+        let told = self.followed.values().flat_map(|followed| followed.told.values());
+        let wanted = told.filter_map(|told| told.complete.as_ref()).flat_map(|complete| complete.units().values());
+        let verdicts = self.followed.values().flat_map(|followed| followed.state.verdicts.values());
+        let remembered = verdicts.flat_map(|verdicts| verdicts.good.iter().chain(&verdicts.bad));
+        let units: Vec<_> = wanted.chain(remembered).map(|want| want.unit.clone()).collect();
+        self.call(
+            move |means| means.files.sweep(&units, std::time::SystemTime::now()),
+            |_, swept| match swept {
+                Ok(0) => {}
+                Ok(swept) => tracing::info!(swept, "files of repositories that nothing needs any more"),
+                Err(error) => tracing::warn!(%error, "could not sweep the store of files"),
+            },
+        );
+    }
+}
+
+/// What the guard asks, and how to say yes.
+pub(super) fn asks(held: &Held) -> String {
+    format!("{held}: `abide allow {}` says yes to that", held.permit.id())
+}
+
+fn in_words(now: Time, units: &[(UnitId, Why)]) -> String {
+    let words = units.iter().map(|(unit, why)| format!("{}/{} {}", unit.kind, unit.name, why.at(now)));
+    words.collect::<Vec<_>>().join("; ")
+}

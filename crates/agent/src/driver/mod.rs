@@ -1,0 +1,195 @@
+//! The loop around the Reconciler. It owns all that changes; everything that takes time is done elsewhere and comes back
+//! as a [`Message`].
+//!
+//! ```text
+//!   sources' threads ─ Said ─┐                        ┌─ poll: Command ─► commands: backends, journal
+//!   calls ──────────── Back ─┤   take   ┌──────────┐  │
+//!   connections ───── Asked ─┼────────► │  Driver  ├──┼─ probes.poll: Try ─► a thread each
+//!   backends ───────── hints ┤   turn   │  (core)  │  │
+//!   timer ─────── wake_at(s) ┘          └──────────┘  └─ judge: outcomes ─► news ─► who follows
+//! ```
+//!
+//! Invariant: nothing is told to anybody, and no step is ordered, before the record that it rests on is synced.
+
+mod commands;
+mod judge;
+mod requests;
+mod snapshot;
+mod sources;
+mod work;
+
+pub(crate) use work::{Attending, Inbox, Means, Message, Pause};
+
+use crate::{
+    clock::Clock,
+    followed::Followed,
+    hints::Hints,
+    news::Ring,
+    probe::{self, Probes},
+};
+use abide_reconcile::{Event, Limits, Permit, Reconciler, SourceId, Time};
+use commands::Orders;
+use judge::Judge;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    future::Future,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    time::{Instant, sleep_until},
+};
+
+/// Messages taken before the core is asked what follows from them.
+const BURST: usize = 256;
+
+/// The longest sleep; the core looks at everything more often.
+const SLEEP_MAX: Duration = Duration::from_secs(3600);
+
+/// What the loop is made with.
+pub(crate) struct Start {
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) epoch: u64,
+    /// How long a commit may take to settle before its followers are told that it failed.
+    pub(crate) patience: Time,
+    /// `sources/` of the state directory.
+    pub(crate) sources: PathBuf,
+    pub(crate) hints: Hints,
+    pub(crate) means: Means,
+}
+
+/// The loop's state.
+pub(crate) struct Driver {
+    clock: Clock,
+    pub(crate) core: Reconciler,
+    pub(crate) followed: BTreeMap<SourceId, Followed>,
+    probes: Probes,
+    orders: Orders,
+    judge: Judge,
+    pub(crate) ring: Ring,
+    /// What the guard said it would hold, when somebody asked: it may be permitted before the commit comes.
+    previewed: VecDeque<Permit>,
+    folder: PathBuf,
+    listeners: u64,
+    patience: Time,
+    means: Arc<Means>,
+    inbox: Inbox,
+}
+
+/// The loop and what it hears.
+pub(crate) struct Loop {
+    pub(crate) driver: Driver,
+    messages: UnboundedReceiver<Message>,
+    hints: Hints,
+}
+
+impl Loop {
+    pub(crate) fn new(start: Start) -> Self {
+        let (inbox, messages) = unbounded_channel();
+        let driver = Driver {
+            core: Reconciler::new(start.limits, start.epoch),
+            followed: BTreeMap::new(),
+            probes: Probes::new(start.epoch),
+            orders: Orders::default(),
+            judge: Judge::default(),
+            ring: Ring::new(),
+            previewed: VecDeque::new(),
+            folder: start.sources,
+            listeners: 0,
+            patience: start.patience,
+            means: Arc::new(start.means),
+            inbox,
+            clock: start.clock,
+        };
+        Self { driver, messages, hints: start.hints }
+    }
+
+    /// The way in.
+    pub(crate) fn inbox(&self) -> Inbox {
+        self.driver.inbox.clone()
+    }
+
+    /// Goes on until `stop`.
+    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        self.driver.restore();
+        loop {
+            self.driver.turn();
+            let wake = self.driver.wake_at();
+            tokio::select! {
+                () = &mut stop => break,
+                Some(message) = self.messages.recv() => self.driver.take(message),
+                units = self.hints.take() => {
+                    let now = self.driver.clock.now();
+                    self.driver.core.handle(now, Event::Changed(units));
+                }
+                () = sleep_until(wake) => {}
+            }
+            for _ in 0..BURST {
+                let Ok(message) = self.messages.try_recv() else { break };
+                self.driver.take(message);
+            }
+        }
+        self.driver.leave();
+    }
+}
+
+impl Driver {
+    fn take(&mut self, message: Message) {
+        self.judge.has_news();
+        match message {
+            Message::Back(then) => then(self),
+            Message::Said { source, listener, result } => self.said(&source, listener, result),
+            Message::Advanced { ticket, unit, progress } => self.advanced(ticket, &unit, &progress),
+            Message::Fetching { source, progress } => self.fetching(&source, &progress),
+            Message::Asked(asked) => self.asked(asked),
+            Message::Whose { source, answer } => {
+                let followed = self.followed.values().find(|followed| followed.id.0.as_str() == source);
+                let spec = followed.and_then(|followed| followed.state.registered.as_ref());
+                // Who hung up needs no answer.
+                drop(answer.send(spec.map(|(spec, _)| spec.clone())));
+            }
+        }
+    }
+
+    /// Does what follows from what was heard.
+    fn turn(&mut self) {
+        self.tell_waiting();
+        let now = self.clock.now();
+        while let Some(command) = self.core.poll(now) {
+            self.judge.has_news();
+            self.obey(command);
+        }
+        while let Some(tried) = self.probes.poll(now) {
+            let which = tried.which;
+            self.call(
+                move |means| probe::check::check(&tried, &*means.inspector).inspect_err(|unwell| {
+                    tracing::debug!(unit = %tried.unit, %unwell, "a probe failed");
+                }),
+                move |driver, result| {
+                    let now = driver.clock.now();
+                    if let Some(unit) = driver.probes.end(now, which, result.is_ok()) {
+                        driver.core.handle(now, Event::Changed([unit].into()));
+                    }
+                },
+            );
+        }
+        self.judge_all(now);
+    }
+
+    fn wake_at(&self) -> Instant {
+        let now = self.clock.now();
+        let all = [self.core.wake_at(now), self.probes.wake_at(), self.judge.wake_at(), self.patience_ends()];
+        let wait = all.into_iter().flatten().min().map_or(SLEEP_MAX, |at| at.saturating_sub(now));
+        Instant::now() + wait.min(SLEEP_MAX)
+    }
+
+    /// What is under way is told that nobody waits for it any more.
+    fn leave(&mut self) {
+        self.orders.cancel_all();
+        self.followed.values_mut().for_each(|followed| followed.listener = None);
+    }
+}

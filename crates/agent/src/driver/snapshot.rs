@@ -1,0 +1,148 @@
+//! How things stand, in the words of the local API.
+
+use super::{Driver, judge::asks};
+use crate::{
+    api,
+    followed::{Followed, Restoring},
+    journal::{Origin, Suspension},
+};
+use abide_reconcile::{
+    Preview, Role,
+    status::{Activity, SourceState, SourceStatus, UnitState, UnitStatus},
+};
+
+impl Driver {
+    /// Everything as it is, but for what only the instances' directories know.
+    pub(super) fn snapshot(&self) -> api::Snapshot {
+        let status = self.core.status(self.clock.now());
+        let of = |followed: &Followed| status.sources.iter().find(|source| source.id == followed.id);
+        let is_owner = |followed: &Followed| status.units.iter().any(|unit| unit.owner.as_ref() == Some(&followed.id));
+        // One that was given up is shown as long as anything of it is there.
+        let shown = self.followed.values().filter(|followed| {
+            followed.is_registered() || followed.desk.broken.is_some() || is_owner(followed)
+        });
+        let sources: Vec<_> = shown.map(|followed| source(followed, of(followed))).collect();
+        let is_restored = self.followed.values().all(|followed| {
+            followed.desk.broken.is_none() && followed.waiting.is_none() && followed.restoring == Restoring::Over
+        });
+        let settled = status.settled && is_restored;
+        api::Snapshot { settled, sources, units: status.units.into_iter().map(unit).collect() }
+    }
+}
+
+fn source(followed: &Followed, status: Option<&SourceStatus>) -> api::SourceStatus {
+    let state = &followed.state;
+    let (word, message) = state_of(followed, status);
+    let (url, branch) = match &state.registered {
+        Some((spec, Origin::Repository)) => (spec.git.url.clone(), spec.git.branch.clone()),
+        Some((spec, Origin::Folder)) => (spec.git.url.clone(), String::new()),
+        None => Default::default(),
+    };
+    let accepted = state.accepted.clone().unwrap_or_default();
+    let commit = |id: &str, summary: &str| api::Commit { id: id.to_owned(), summary: summary.to_owned() };
+    api::SourceStatus {
+        name: followed.id.to_string(),
+        url,
+        branch,
+        commit: accepted.commit,
+        summary: accepted.summary,
+        generation: accepted.generation,
+        state: word.to_owned(),
+        message,
+        taken_back: status.map_or_else(Vec::new, |status| status.taken_back.iter().map(short).collect()),
+        history: state.history.iter().rev().map(|settled| commit(&settled.commit, &settled.summary)).collect(),
+    }
+}
+
+fn state_of(followed: &Followed, status: Option<&SourceStatus>) -> (&'static str, String) {
+    let state = &followed.state;
+    let name = &followed.id;
+    if !followed.is_registered() && followed.desk.broken.is_none() {
+        return ("withdrawn", "given up: what it owns runs on".to_owned());
+    }
+    match state.suspension {
+        Suspension::Down => return ("suspended", format!("down: `abide source resume {name}` starts it again")),
+        Suspension::Commits => {
+            return ("suspended", format!("new commits wait for `abide source resume {name}`"));
+        }
+        Suspension::No => {}
+    }
+    if let Some(refused) = &followed.refused {
+        return ("refused", format!("commit {:.12} is not in force: {}", refused.commit, refused.message));
+    }
+    if let Some(SourceState::Held(held)) = status.map(|status| &status.state) {
+        return ("held", asks(held));
+    }
+    if let Some(trouble) = &followed.trouble {
+        return ("unreachable", trouble.clone());
+    }
+    let pinned = state.pin.as_ref().map(|(commit, over)| {
+        format!("rolled back to {commit:.12} from {over:.12}, until a newer commit or `abide source resume {name}`")
+    });
+    ("following", pinned.unwrap_or_default())
+}
+
+fn unit(status: UnitStatus) -> api::UnitStatus {
+    let state = match status.state {
+        UnitState::Settled => "settled",
+        UnitState::Changing => "changing",
+        UnitState::Waiting => "waiting",
+        UnitState::Held => "held",
+        UnitState::Failed => "failed",
+    };
+    let waiting = status.waiting.as_ref().map(|_| status.message.clone());
+    let instances = status.instances.iter().map(|instance| {
+        let (state, exit_code) = match instance.activity {
+            Activity::Starting => ("starting", None),
+            Activity::Running { .. } => ("running", None),
+            Activity::Stopping => ("stopping", None),
+            Activity::Exited(code) => ("exited", Some(code)),
+            Activity::Away => ("away", None),
+        };
+        let role = match instance.role {
+            Role::Candidate => "candidate",
+            Role::Active => "active",
+            Role::Retiring => "retiring",
+        };
+        let id = instance.instance.to_string();
+        api::InstanceStatus { id, role: role.to_owned(), state: state.to_owned(), pid: None, exit_code }
+    });
+    api::UnitStatus {
+        scope: status.id.scope.to_string(),
+        kind: status.id.kind.to_string(),
+        name: status.id.name.to_string(),
+        index: status.id.index,
+        state: state.to_owned(),
+        ready: status.ready,
+        waiting,
+        message: status.message,
+        restarts: status.restarts,
+        addresses: Vec::new(),
+        instances: instances.collect(),
+    }
+}
+
+/// What a wish would change, in words.
+pub(super) fn preview(preview: &Preview) -> api::Preview {
+    let changes = preview.changes.iter().map(|(unit, change)| api::Change {
+        unit: short(unit),
+        action: change.action.word().to_owned(),
+        how: change.waits.as_ref().map_or_else(
+            || change.action.to_string(),
+            |why| format!("{}; {}", change.action, why.at(Default::default())),
+        ),
+        fields: change.fields.iter().cloned().map(|field| api::Field { path: field.path, old: field.old, new: field.new }).collect(),
+        dependents: change.dependents.iter().map(short).collect(),
+    });
+    let held = preview.held.as_ref().map(|held| api::Held {
+        plan: held.permit.id().to_string(),
+        why: held.to_string(),
+        removals: held.permit.removals.keys().map(short).collect(),
+    });
+    let known_bad = preview.known_bad.keys().map(short).collect();
+    api::Preview { changes: changes.collect(), units: preview.units, known_bad, held }
+}
+
+fn short(unit: &abide_reconcile::UnitId) -> String {
+    format!("{}/{}", unit.kind, unit.name)
+}

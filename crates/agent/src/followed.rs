@@ -1,0 +1,159 @@
+//! A source as the agent follows it: what its journal adds up to, what was told to the core, what waits to be told.
+
+use crate::{
+    api,
+    journal::{Accepted, Journal, Record, Refused, State, Suspension},
+};
+use abide_reconcile::{Complete, Fault, Kind, Permit, Revision, SourceId, Time, Wish};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::Arc,
+};
+
+use crate::{driver::Driver, listen::Listener};
+
+/// What is done when a record is written, or could not be.
+pub(crate) type Then = Box<dyn FnOnce(&mut Driver, Result<(), Fault>) + Send>;
+
+/// A source.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    pub(crate) id: SourceId,
+    /// What is written. Never ahead of the disk.
+    pub(crate) state: State,
+    pub(crate) desk: Desk,
+    pub(crate) listener: Option<Listener>,
+    /// What keeps the source from being followed, in words.
+    pub(crate) trouble: Option<String>,
+    /// The newest commit, if it is broken.
+    pub(crate) refused: Option<Refused>,
+    /// Wishes that the core was told of in this run, by generation.
+    pub(crate) told: BTreeMap<u64, Told>,
+    /// The number of the newest wish that the core was told of.
+    pub(crate) generation: u64,
+    /// The newest revision that the core wasn't told of.
+    pub(crate) waiting: Option<Revision>,
+    /// What an earlier run accepted is to come into force before anything else is told: a newer wish may be held, and
+    /// until somebody permits it the accepted one is what runs.
+    pub(crate) restoring: Restoring,
+    /// What became of the newest wish, if that is decided.
+    pub(crate) outcome: Option<api::Outcome>,
+    /// Whether it is being written that it settled.
+    pub(crate) settling: bool,
+    /// What was permitted because the source is down.
+    pub(crate) permitted: Option<Permit>,
+}
+
+/// The records that are to be written, and what writes them.
+#[derive(Default)]
+pub(crate) struct Desk {
+    /// Away while it writes; none if it can't be used.
+    pub(crate) journal: Option<Journal>,
+    pub(crate) queue: VecDeque<(Vec<Record>, Then)>,
+    /// Why there is no journal, if there is none.
+    pub(crate) broken: Option<Arc<str>>,
+}
+
+/// A wish that the core was told of.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
+    pub(crate) commit: String,
+    pub(crate) summary: String,
+    /// None if it was refused.
+    pub(crate) complete: Option<Arc<Complete>>,
+    pub(crate) at: Time,
+}
+
+/// How far a restart has got with a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Restoring {
+    /// The accepted commit is being read.
+    Reading,
+    /// The core was told of it, and has yet to put it in force.
+    Told,
+    /// There is nothing to wait for.
+    Over,
+}
+
+impl Followed {
+    pub(crate) fn new(id: SourceId, loaded: Result<(Journal, State), String>) -> Self {
+        let (desk, state, trouble) = match loaded {
+            Ok((journal, state)) => (Desk { journal: Some(journal), ..Desk::default() }, state, None),
+            Err(why) => {
+                (Desk { broken: Some(why.as_str().into()), ..Desk::default() }, State::default(), Some(why))
+            }
+        };
+        Self {
+            generation: state.accepted.as_ref().map_or(0, |accepted| accepted.generation),
+            refused: state.refused.clone(),
+            id,
+            state,
+            desk,
+            listener: None,
+            trouble,
+            told: BTreeMap::new(),
+            waiting: None,
+            restoring: Restoring::Over,
+            outcome: None,
+            settling: false,
+            permitted: None,
+        }
+    }
+
+    /// The newest wish that the core was told of.
+    pub(crate) fn newest(&self) -> Option<&Told> {
+        self.told.get(&self.generation)
+    }
+
+    /// The newest commit that the source is known to have said.
+    pub(crate) fn newest_commit(&self) -> Option<&str> {
+        let waiting = self.waiting.as_ref().map(|revision| revision.commit.as_str());
+        waiting.or(self.state.said())
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.state.registered.is_some()
+    }
+
+    /// What the core is to be told of a revision: of a source that is down, only what holds data.
+    pub(crate) fn wish(&self, revision: &Revision) -> Wish {
+        match &revision.wish {
+            Wish::Complete(complete) if self.state.suspension == Suspension::Down => {
+                let volumes = complete.units().values().filter(|want| want.unit.kind() == Kind::Volume);
+                match Complete::new(volumes.cloned()) {
+                    Ok(volumes) => Wish::Complete(Arc::new(volumes)),
+                    Err(invalid) => Wish::Refused(invalid.to_string().into()),
+                }
+            }
+            wish => wish.clone(),
+        }
+    }
+
+    /// Notes what the core is about to be told, under this number.
+    pub(crate) fn note(&mut self, generation: u64, revision: &Revision, wish: &Wish, at: Time) {
+        let complete = match wish {
+            Wish::Complete(complete) => Some(Arc::clone(complete)),
+            Wish::Refused(_) | Wish::Withdrawn => None,
+        };
+        let told = Told { commit: revision.commit.clone(), summary: revision.summary.clone(), complete, at };
+        self.generation = generation;
+        self.told.insert(generation, told);
+        self.outcome = None;
+        // What is in force, what may be accepted just now, and the newest: no more can be asked for.
+        let in_force = self.state.accepted.as_ref().map_or(0, |accepted| accepted.generation);
+        self.told.retain(|number, _| *number >= in_force);
+    }
+
+    /// The commit that one would go back to: the last that settled and is not in force.
+    pub(crate) fn last_good(&self) -> Option<&Accepted> {
+        let present = self.state.accepted.as_ref().map(|accepted| accepted.commit.as_str());
+        self.state.history.iter().rev().find(|accepted| Some(accepted.commit.as_str()) != present)
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} waiting, {:?}", self.queue.len(), self.journal)
+    }
+}

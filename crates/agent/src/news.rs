@@ -1,0 +1,80 @@
+//! What happened, for people: the last happenings, and whoever listens for more.
+//!
+//! Best effort: nothing is decided by it, and who listens too slowly misses some.
+
+use crate::{
+    api::{Happening, Outcome},
+    clock::wall_clock_ms,
+};
+use abide_reconcile::{SourceId, UnitId};
+use std::collections::VecDeque;
+use tokio::sync::broadcast;
+
+/// How many happenings are kept for who asks later.
+const KEPT: usize = 1000;
+
+/// How far a listener may lag behind.
+const BACKLOG: usize = 1024;
+
+/// What listeners hear.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    Happened(Happening),
+    /// What became of a source's newest commit.
+    Ended(SourceId, Outcome),
+}
+
+/// The last happenings, and the way to all listeners.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    last: VecDeque<Happening>,
+    listeners: broadcast::Sender<News>,
+}
+
+/// What a happening is about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct About<'a> {
+    pub(crate) source: Option<&'a SourceId>,
+    pub(crate) commit: Option<&'a str>,
+    pub(crate) unit: Option<&'a UnitId>,
+}
+
+impl Ring {
+    pub(crate) fn new() -> Self {
+        Self { last: VecDeque::new(), listeners: broadcast::Sender::new(BACKLOG) }
+    }
+
+    /// All that is kept, oldest first.
+    pub(crate) fn last(&self) -> Vec<Happening> {
+        self.last.iter().cloned().collect()
+    }
+
+    /// All from now on.
+    pub(crate) fn listen(&self) -> broadcast::Receiver<News> {
+        self.listeners.subscribe()
+    }
+
+    /// `kind` is one of [`Happening::kind`]. Progress is told and not kept: there is too much of it.
+    pub(crate) fn tell(&mut self, kind: &str, about: About<'_>, text: String) {
+        let happening = Happening {
+            at: wall_clock_ms(),
+            source: about.source.map(SourceId::to_string),
+            commit: about.commit.map(str::to_owned),
+            unit: about.unit.map(|unit| format!("{}/{}", unit.kind, unit.name)),
+            kind: kind.to_owned(),
+            text,
+        };
+        if kind != "progress" {
+            self.last.push_back(happening.clone());
+            if self.last.len() > KEPT {
+                self.last.pop_front();
+            }
+        }
+        // Nobody listening is no mistake.
+        drop(self.listeners.send(News::Happened(happening)));
+    }
+
+    pub(crate) fn end(&mut self, source: &SourceId, outcome: Outcome) {
+        drop(self.listeners.send(News::Ended(source.clone(), outcome)));
+    }
+}
