@@ -121,7 +121,11 @@ impl Config {
 
 fn open(path: &Path, access: OFlag) -> Result<File, ConfigError> {
     let opened = nix::fcntl::open(path, access | OFlag::O_CLOEXEC | OFlag::O_NOCTTY, nix::sys::stat::Mode::empty());
-    opened.map(File::from).map_err(|errno| ConfigError::File { act: "open", path: path.to_owned(), source: errno.into() })
+    opened.map(File::from).map_err(|errno| ConfigError::File {
+        act: "open",
+        path: path.to_owned(),
+        source: errno.into(),
+    })
 }
 
 impl NetConfig {

@@ -90,8 +90,8 @@ pub(super) fn confine_vcpu() -> io::Result<()> {
 
 fn apply(calls: &[i64]) -> io::Result<()> {
     let rules = calls.iter().map(|call| (*call, Vec::new())).collect();
-    let filter =
-        SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, TargetArch::x86_64).map_err(other)?;
+    let filter = SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, TargetArch::x86_64)
+        .map_err(other)?;
     let program: seccompiler::BpfProgram = filter.try_into().map_err(other)?;
     seccompiler::apply_filter(&program).map_err(other)
 }

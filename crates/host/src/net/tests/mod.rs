@@ -2,4 +2,3 @@ mod link;
 mod nft;
 mod published;
 mod world;
-mod measure;
