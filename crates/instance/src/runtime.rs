@@ -1,6 +1,7 @@
 //! What a kind of unit adds to what all instances have in common.
 
-use abide_reconcile::{Attend, Fault, InstanceId, Kind, Unit, UnitId};
+use abide_host::cgroup::{CONTAINER_DEVICES, Device, Limits};
+use abide_reconcile::{Attend, Fault, InstanceId, Kind, Unit, UnitId, UnitSpec};
 use std::{net::Ipv4Addr, path::PathBuf};
 
 /// A kind of unit: how its instances are made ready, launched, changed and cleared away.
@@ -12,6 +13,23 @@ pub trait Runtime: Send + Sync {
 
     /// Makes everything ready that can be while nothing runs: pull, unpack, check. Idempotent, and quick if done before.
     fn prepare(&self, unit: &Unit, attend: &dyn Attend) -> Result<(), Fault>;
+
+    /// What the instance's control group is held to, at the launch and when live fields change: what the spec says, and
+    /// room for what the kind itself needs.
+    fn limits(&self, unit: &Unit) -> Limits {
+        let UnitSpec::Container(spec) = &unit.spec else { return Limits::default() };
+        let resources = &spec.resources;
+        Limits {
+            cpu_millis: resources.cpu.map(|cpu| cpu.millis),
+            memory_bytes: resources.memory.map(|memory| memory.0),
+            pids: resources.pids,
+        }
+    }
+
+    /// The devices that the instance's processes may use.
+    fn devices(&self) -> Vec<Device> {
+        CONTAINER_DEVICES.to_vec()
+    }
 
     /// Builds the instance's root or devices below `place.dir` and says what its keeper is to execute.
     fn launch(&self, place: &Place, unit: &Unit) -> Result<Launch, Fault>;
@@ -58,8 +76,8 @@ pub struct Launch {
 pub enum Link {
     /// A veth pair, whose other end is `eth0` in the first process's network namespace.
     Veth,
-    /// A tap device of this name, made by the caller before the launch and opened by the first process as one of its
-    /// file descriptors.
+    /// A tap device with the headers of virtio ([`abide_host::net::link::Header::Virtio`]), which the caller makes after the
+    /// launch: it is the program's descriptor 3.
     Tap,
     /// None: it has the host's network, or none at all.
     None,
