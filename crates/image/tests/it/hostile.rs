@@ -1,5 +1,9 @@
-use crate::rig::{Parts, Request, Rig, Server, gzip, layer, parts, reply, serve, small, whole};
+use crate::rig::{Rig, layer, parts, small, whole};
 use abide_image::{Limits, Login, Options, Patience, PrepareError};
+use abide_lab::{
+    oci::{Parts, gzip},
+    server::{Request, Server, reply, serve},
+};
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,

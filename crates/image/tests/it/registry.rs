@@ -1,5 +1,6 @@
-use crate::rig::{RealRegistry, Rig, run, small, whole, write_layout};
+use crate::rig::{Rig, small, whole};
 use abide_image::{Login, Options};
+use abide_lab::{Registry, run};
 use std::{fs, sync::Mutex};
 
 /// bcrypt of `secret`.
@@ -7,7 +8,7 @@ const HTPASSWD: &str = "user:$2b$04$GWW/dGFgxoyHXRLdLQ2VSuuCG0YfBF01xc9FMvE7piav
 
 fn push(rig: &Rig, registry: &str, arguments: &[&str]) {
     let folder = rig.path("layout");
-    write_layout(&small(), &folder, "web");
+    small().write_layout(&folder, "web");
     let (from, to) = (format!("oci:{}:web", folder.display()), format!("docker://{registry}/shop/web:1.5"));
     let fixed = ["--insecure-policy", "copy", "-q", "--preserve-digests", "--dest-tls-verify=false"];
     run("skopeo", &[&fixed[..], arguments, &[from.as_str(), to.as_str()]].concat());
@@ -15,7 +16,7 @@ fn push(rig: &Rig, registry: &str, arguments: &[&str]) {
 
 #[test]
 fn pulled_once_by_tag_and_by_digest() {
-    let registry = RealRegistry::start("", |_| {});
+    let registry = Registry::start("", |_| {});
     let rig = Rig::new();
     push(&rig, &registry.address, &[]);
     let name = format!("{}/shop/web:1.5", registry.address);
@@ -73,7 +74,7 @@ fn https_with_credentials_and_an_authority_of_ones_own() {
     let authorities = kept.path().join("cert.pem");
     let more =
         "  tls: {certificate: DIR/cert.pem, key: DIR/key.pem}\nauth: {htpasswd: {realm: x, path: DIR/htpasswd}}\n";
-    let registry = RealRegistry::start(more, |dir| {
+    let registry = Registry::start(more, |dir| {
         certificates(dir);
         fs::copy(dir.join("cert.pem"), &authorities).unwrap();
     });
