@@ -77,12 +77,11 @@ pub(crate) enum Restoring {
 }
 
 impl Followed {
-    pub(crate) fn new(id: SourceId, loaded: Result<(Journal, State), String>) -> Self {
+    /// Without a journal nothing of it can be written.
+    pub(crate) fn new(id: SourceId, loaded: Result<(Option<Journal>, State), String>) -> Self {
         let (desk, state, trouble) = match loaded {
-            Ok((journal, state)) => (Desk { journal: Some(journal), ..Desk::default() }, state, None),
-            Err(why) => {
-                (Desk { broken: Some(why.as_str().into()), ..Desk::default() }, State::default(), Some(why))
-            }
+            Ok((journal, state)) => (Desk { journal, ..Desk::default() }, state, None),
+            Err(why) => (Desk { broken: Some(why.as_str().into()), ..Desk::default() }, State::default(), Some(why)),
         };
         Self {
             generation: state.accepted.as_ref().map_or(0, |accepted| accepted.generation),

@@ -11,7 +11,8 @@ use std::{
 #[derive(Debug)]
 pub struct Hold {
     epoch: u64,
-    _lock: File,
+    /// None of who only looks.
+    _lock: Option<File>,
 }
 
 /// Why this process can't be the agent of a state directory.
@@ -45,10 +46,6 @@ impl Hold {
     /// Takes hold of `state`, a directory that exists, and counts this start, durably.
     pub fn take(state: &Path) -> Result<Self, HoldError> {
         let path = state.join("lock");
-        let failed = |what, path: &Path| {
-            let path = path.to_owned();
-            move |source| HoldError::Io { what, path, source }
-        };
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
         let lock = lock.map_err(failed("opening", &path))?;
         match lock.try_lock() {
@@ -56,15 +53,15 @@ impl Hold {
             Err(TryLockError::WouldBlock) => return Err(HoldError::Held(state.to_owned())),
             Err(TryLockError::Error(source)) => return Err(failed("locking", &path)(source)),
         }
+        let epoch = count(state)? + 1;
         let path = state.join("epoch");
-        let before = match std::fs::read_to_string(&path) {
-            Ok(text) => text.trim().parse().map_err(|_| HoldError::Counter { path: path.clone(), text })?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(failed("reading", &path)(error)),
-        };
-        let epoch = before + 1;
         write_durably(&path, format!("{epoch}\n").as_bytes()).map_err(failed("writing", &path))?;
-        Ok(Self { epoch, _lock: lock })
+        Ok(Self { epoch, _lock: Some(lock) })
+    }
+
+    /// For [`crate::Mode::LookOnly`]: holds nothing, counts nothing, and writes nothing.
+    pub fn look(state: &Path) -> Result<Self, HoldError> {
+        Ok(Self { epoch: count(state)? + 1, _lock: None })
     }
 
     /// Which start of an agent this is: larger than any before.
@@ -83,6 +80,21 @@ pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
+/// How often an agent was started here.
+fn count(state: &Path) -> Result<u64, HoldError> {
+    let path = state.join("epoch");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|_| HoldError::Counter { path, text }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(failed("reading", &path)(error)),
+    }
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HoldError + use<> {
+    let path = path.to_owned();
+    move |source| HoldError::Io { what, path, source }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +106,7 @@ mod tests {
         assert!(matches!(Hold::take(folder.path()), Err(HoldError::Held(_))));
         let before = first.epoch();
         drop(first);
+        assert_eq!(Hold::look(folder.path()).unwrap().epoch(), before + 1, "looking counts nothing");
         assert_eq!(Hold::take(folder.path()).unwrap().epoch(), before + 1);
     }
 

@@ -1,18 +1,27 @@
 //! The driver around the Reconciler: journal, probes, local API.
 
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "the loop that uses the parts is not among them so far")]
 
+mod agent;
 pub mod api;
 mod clock;
+mod door;
+mod driver;
 mod files;
+mod followed;
 mod hints;
 mod hold;
 pub mod journal;
+mod listen;
+mod may;
+mod news;
 mod port;
 mod probe;
+mod talk;
 
+pub use agent::{Agent, Mode, Parts, Paths, StartError, Sweep, runtime};
 pub use clock::Clock;
+pub use door::ListenError;
 pub use files::KeepError;
 pub use hints::Hints;
 pub use hold::{Hold, HoldError};

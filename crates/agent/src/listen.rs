@@ -37,12 +37,13 @@ impl Listener {
     ) -> io::Result<Self> {
         let (stop, stopped) = channel();
         let Opened { mut source, wake } = opened;
-        let attend = Listening { id: id.clone(), stopped: Mutex::new(stopped), inbox: inbox.clone(), pause: Pause::default() };
+        let attend =
+            Listening { id: id.clone(), stopped: Mutex::new(stopped), inbox: inbox.clone(), pause: Pause::default() };
         let say = move |result| drop(inbox.send(Message::Said { source: id.clone(), listener: number, result }));
         thread::Builder::new().name("source".to_owned()).spawn(move || {
             while !attend.is_cancelled() {
                 match source.next(&attend) {
-                    Ok(revision) => keep(revision, &means, &attend, &say),
+                    Ok(revision) => keep(&revision, &means, &attend, &say),
                     Err(Fault::Cancelled) => {}
                     Err(fault) => say(Err(fault)),
                 }
@@ -66,7 +67,7 @@ impl fmt::Debug for Listener {
 }
 
 /// Says a revision as soon as its files are kept. The source won't say it again, so this goes on until it succeeds.
-fn keep(revision: Revision, means: &Means, attend: &Listening, say: &impl Fn(Result<Revision, Fault>)) {
+fn keep(revision: &Revision, means: &Means, attend: &Listening, say: &impl Fn(Result<Revision, Fault>)) {
     loop {
         match means.kept(Ok(revision.clone())) {
             Ok(revision) => return say(Ok(revision)),

@@ -1,7 +1,7 @@
 //! The local API: what the command line and the hooks say to the agent, and what it answers.
 //!
 //! A connection to the socket carries one [`Request`] as a line of JSON, and then [`Reply`]s, a line each, until the
-//! agent closes it. `get -o json` prints a [`Snapshot`] as it is: a contract, with a schema of its own.
+//! agent closes it. Who asks keeps its end open until then: closing it is hanging up. `get -o json` prints a [`Snapshot`] as it is: a contract, with a schema of its own.
 
 use abide_reconcile::{Unit, spec::kind::SourceSpec};
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,8 @@ pub enum Request {
         /// All that it would want.
         units: Vec<Unit>,
     },
-    /// Wait for a commit of a source: [`Reply::Happened`] as it goes on, and one [`Reply::Outcome`].
+    /// Wait for a commit of a source: [`Reply::Happened`] as it goes on, and one [`Reply::Outcome`]. A source that was not
+    /// seen at that commit so far is made to look.
     Follow {
         /// Which source; the one that has the commit if not said.
         source: Option<String>,
@@ -60,6 +61,11 @@ pub enum Request {
         path: String,
         /// What its documents may ask for.
         spec: Box<SourceSpec>,
+    },
+    /// Which sources follow a repository of this machine. One [`Reply::Sources`].
+    SourcesOf {
+        /// Its path, absolute and without symbolic links.
+        repository: String,
     },
     /// Register a source, or change it.
     SourceAdd {
@@ -95,14 +101,15 @@ pub enum Request {
         /// As people write it: `[SCOPE:]KIND/NAME`, or a bare name.
         unit: String,
     },
-    /// Go back to an earlier commit and stay there until `resume` or a newer push.
+    /// Go back to an earlier commit and stay there until `resume` or a newer push. Answered like [`Request::Follow`].
     Rollback {
         /// Of which source; the only one if not said.
         source: Option<String>,
         /// To which commit; the last good one before the present if not said.
         commit: Option<String>,
     },
-    /// Stop everything of this root, keep its volumes, and suspend its sources.
+    /// Stop everything of this root, keep its volumes, and suspend its sources. [`Reply::Happened`] as it goes on, and a
+    /// [`Reply::Outcome`] for each source of which anything was in force.
     Down,
 }
 
@@ -116,6 +123,11 @@ pub enum Reply {
     Happened(Happening),
     /// To [`Request::Preview`].
     Preview(Preview),
+    /// To [`Request::SourcesOf`].
+    Sources {
+        /// By name.
+        sources: Vec<Registered>,
+    },
     /// The end of waiting.
     Outcome(Outcome),
     /// It was done; in words.
@@ -128,6 +140,15 @@ pub enum Reply {
         /// Why, and what to do.
         message: String,
     },
+}
+
+/// A source as its owner registered it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    /// How it is called, which is the scope of its units.
+    pub name: String,
+    /// What its owner wrote.
+    pub spec: SourceSpec,
 }
 
 /// Everything as it is now.

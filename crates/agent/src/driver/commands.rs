@@ -3,7 +3,7 @@
 //! Orders of one unit are carried out one at a time, also when the core has given one up: a fence behind a hung order
 //! promises something only if it comes after it.
 
-use super::{Attending, Driver, Pause};
+use super::{Attending, Driver, Pause, Reach};
 use crate::{
     journal::{self, Record as Entry},
     news::About,
@@ -68,9 +68,12 @@ impl Driver {
             Ok(found) => found,
             Err(fault) => {
                 tracing::warn!(%fault, "could not look at what runs");
+                self.early.blind = Some(fault.to_string());
                 return self.core.handle(now, Event::Blind(ticket));
             }
         };
+        self.early.blind = None;
+        self.early.has_seen_all |= *look == Look::All;
         let looked_at: BTreeSet<UnitId> = match look {
             Look::Units(units) => units.clone(),
             Look::All => {
@@ -212,6 +215,9 @@ impl Driver {
     }
 
     fn accept(&mut self, ticket: Ticket, source: &SourceId, accepted: Accepted) {
+        if self.reach == Reach::Look {
+            return;
+        }
         let Accepted { generation, owned_before, removals } = accepted;
         let told = self.followed.get(source).and_then(|followed| followed.told.get(&generation));
         let (commit, summary) = told.map(|told| (told.commit.clone(), told.summary.clone())).unwrap_or_default();

@@ -36,9 +36,8 @@ impl Judge {
 impl Driver {
     pub(super) fn judge_all(&mut self, now: Time) {
         let is_late = |told: &Told| now >= told.at + self.patience;
-        let runs_out = |followed: &crate::followed::Followed| {
-            followed.outcome.is_none() && followed.newest().is_some_and(is_late)
-        };
+        let runs_out =
+            |followed: &crate::followed::Followed| followed.outcome.is_none() && followed.newest().is_some_and(is_late);
         let is_due = self.judge.has_news || self.followed.values().any(runs_out);
         if !is_due || now < self.judge.not_before {
             return;
@@ -172,7 +171,10 @@ impl Driver {
         let remembered = verdicts.flat_map(|verdicts| verdicts.good.iter().chain(&verdicts.bad));
         let units: Vec<_> = wanted.chain(remembered).map(|want| want.unit.clone()).collect();
         self.call(
-            move |means| means.files.sweep(&units, std::time::SystemTime::now()),
+            move |means| {
+                (means.sweep)(&units);
+                means.files.sweep(&units, std::time::SystemTime::now())
+            },
             |_, swept| match swept {
                 Ok(0) => {}
                 Ok(swept) => tracing::info!(swept, "files of repositories that nothing needs any more"),

@@ -12,6 +12,7 @@
 //! Invariant: nothing is told to anybody, and no step is ordered, before the record that it rests on is synced.
 
 mod commands;
+mod early;
 mod judge;
 mod requests;
 mod snapshot;
@@ -29,6 +30,7 @@ use crate::{
 };
 use abide_reconcile::{Event, Limits, Permit, Reconciler, SourceId, Time};
 use commands::Orders;
+use early::Early;
 use judge::Judge;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -48,6 +50,19 @@ const BURST: usize = 256;
 /// The longest sleep; the core looks at everything more often.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
 
+/// How far the loop goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Everything.
+    Follow,
+    /// No repository is followed.
+    Once,
+    /// And nothing is ordered.
+    Write,
+    /// And nothing is written.
+    Look,
+}
+
 /// What the loop is made with.
 pub(crate) struct Start {
     pub(crate) clock: Clock,
@@ -57,8 +72,11 @@ pub(crate) struct Start {
     pub(crate) patience: Time,
     /// `sources/` of the state directory.
     pub(crate) sources: PathBuf,
+    /// What is in there.
+    pub(crate) ids: Vec<SourceId>,
     pub(crate) hints: Hints,
     pub(crate) means: Means,
+    pub(crate) reach: Reach,
 }
 
 /// The loop's state.
@@ -72,9 +90,11 @@ pub(crate) struct Driver {
     pub(crate) ring: Ring,
     /// What the guard said it would hold, when somebody asked: it may be permitted before the commit comes.
     previewed: VecDeque<Permit>,
+    early: Early,
     folder: PathBuf,
     listeners: u64,
     patience: Time,
+    reach: Reach,
     means: Arc<Means>,
     inbox: Inbox,
 }
@@ -84,27 +104,34 @@ pub(crate) struct Loop {
     pub(crate) driver: Driver,
     messages: UnboundedReceiver<Message>,
     hints: Hints,
+    ids: Vec<SourceId>,
 }
 
 impl Loop {
     pub(crate) fn new(start: Start) -> Self {
         let (inbox, messages) = unbounded_channel();
+        let limits = match start.reach {
+            Reach::Follow | Reach::Once => start.limits,
+            Reach::Write | Reach::Look => Limits { orders_max: 0, prepares_max: 0, ..start.limits },
+        };
         let driver = Driver {
-            core: Reconciler::new(start.limits, start.epoch),
+            core: Reconciler::new(limits, start.epoch),
             followed: BTreeMap::new(),
             probes: Probes::new(start.epoch),
             orders: Orders::default(),
             judge: Judge::default(),
             ring: Ring::new(),
             previewed: VecDeque::new(),
+            early: Early::new(start.clock.now()),
             folder: start.sources,
             listeners: 0,
             patience: start.patience,
+            reach: start.reach,
             means: Arc::new(start.means),
             inbox,
             clock: start.clock,
         };
-        Self { driver, messages, hints: start.hints }
+        Self { driver, messages, hints: start.hints, ids: start.ids }
     }
 
     /// The way in.
@@ -115,7 +142,7 @@ impl Loop {
     /// Goes on until `stop`.
     pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
-        self.driver.restore();
+        self.driver.restore(std::mem::take(&mut self.ids));
         loop {
             self.driver.turn();
             let wake = self.driver.wake_at();
@@ -145,7 +172,7 @@ impl Driver {
             Message::Said { source, listener, result } => self.said(&source, listener, result),
             Message::Advanced { ticket, unit, progress } => self.advanced(ticket, &unit, &progress),
             Message::Fetching { source, progress } => self.fetching(&source, &progress),
-            Message::Asked(asked) => self.asked(asked),
+            Message::Asked(asked) => self.asked_early(asked),
             Message::Whose { source, answer } => {
                 let followed = self.followed.values().find(|followed| followed.id.0.as_str() == source);
                 let spec = followed.and_then(|followed| followed.state.registered.as_ref());
@@ -166,9 +193,11 @@ impl Driver {
         while let Some(tried) = self.probes.poll(now) {
             let which = tried.which;
             self.call(
-                move |means| probe::check::check(&tried, &*means.inspector).inspect_err(|unwell| {
-                    tracing::debug!(unit = %tried.unit, %unwell, "a probe failed");
-                }),
+                move |means| {
+                    probe::check::check(&tried, &*means.inspector).inspect_err(|unwell| {
+                        tracing::debug!(unit = %tried.unit, %unwell, "a probe failed");
+                    })
+                },
                 move |driver, result| {
                     let now = driver.clock.now();
                     if let Some(unit) = driver.probes.end(now, which, result.is_ok()) {
@@ -178,11 +207,18 @@ impl Driver {
             );
         }
         self.judge_all(now);
+        self.answer_early(now);
     }
 
     fn wake_at(&self) -> Instant {
         let now = self.clock.now();
-        let all = [self.core.wake_at(now), self.probes.wake_at(), self.judge.wake_at(), self.patience_ends()];
+        let all = [
+            self.core.wake_at(now),
+            self.probes.wake_at(),
+            self.judge.wake_at(),
+            self.patience_ends(),
+            self.early.wake_at(),
+        ];
         let wait = all.into_iter().flatten().min().map_or(SLEEP_MAX, |at| at.saturating_sub(now));
         Instant::now() + wait.min(SLEEP_MAX)
     }

@@ -1,14 +1,11 @@
 //! What people and hooks ask, and what they are answered: never before what it rests on is written.
 
-use super::{
-    Driver,
-    snapshot::preview,
-    sources::begin,
-};
+use super::{Driver, snapshot::preview, sources::begin};
 use crate::{
     api::{self, Reply, Request},
     journal::{Origin, Record, Suspension},
-    server::{Answer, Asked, Respond, Until},
+    may,
+    talk::{Answer, Asked, Respond, Until},
 };
 use abide_reconcile::{
     Complete, Event, Fault, Permit, Revision, SourceId, Unit, UnitId, Want, Wish, spec::kind::SourceSpec,
@@ -29,6 +26,7 @@ impl Driver {
             Request::Preview { source, units } => send(answer, self.preview(&source, units)),
             Request::Follow { source, commit } => send(answer, self.follow(source.as_deref(), &commit)),
             Request::Wake { source } => say(answer, self.wake(&source)),
+            Request::SourcesOf { repository } => send(answer, self.sources_of(Path::new(&repository))),
             Request::Apply { source, path, spec } => self.apply(answer, &source, path, *spec),
             Request::SourceAdd { name, spec } => self.add_source(answer, &name, *spec),
             Request::SourceRemove { name } => self.remove_source(answer, &name),
@@ -48,6 +46,15 @@ impl Driver {
         } else {
             Answer::Replies(first.into_iter().map(Reply::Happened).collect())
         }
+    }
+
+    fn sources_of(&self, repository: &Path) -> Answer {
+        let registered = self.followed.values().filter_map(|followed| {
+            let (spec, Origin::Repository) = followed.state.registered.as_ref()? else { return None };
+            let is_it = may::repository(&spec.git.url) == Some(repository);
+            is_it.then(|| api::Registered { name: followed.id.to_string(), spec: spec.clone() })
+        });
+        Answer::Replies(vec![Reply::Sources { sources: registered.collect() }])
     }
 
     fn preview(&mut self, source: &str, units: Vec<Unit>) -> Answer {
@@ -91,7 +98,8 @@ impl Driver {
                 None => format!("no source is at commit {commit} or was; `abide source list` shows all"),
             });
         };
-        let outcome = |told: &crate::followed::Told, result, message: &str| self.outcome(told, result, message.to_owned());
+        let outcome =
+            |told: &crate::followed::Told, result, message: &str| self.outcome(told, result, message.to_owned());
         if let Some(told) = followed.newest().filter(|told| is_it(&told.commit)) {
             if let Some(outcome) = &followed.outcome {
                 return Answer::Replies(vec![Reply::Outcome(outcome.clone())]);
@@ -103,7 +111,9 @@ impl Driver {
             let told = crate::followed::Told { commit: refused.commit.clone(), ..told.clone() };
             return Answer::Replies(vec![Reply::Outcome(outcome(&told, api::Verdict::Refused, &refused.message))]);
         }
-        if knows(&followed) && let Some(told) = followed.newest() {
+        if knows(&followed)
+            && let Some(told) = followed.newest()
+        {
             let message = format!("commit {:.12} took its place", told.commit);
             let told = crate::followed::Told { commit: commit.to_owned(), ..told.clone() };
             return Answer::Replies(vec![Reply::Outcome(outcome(&told, api::Verdict::Superseded, &message))]);
@@ -156,7 +166,9 @@ impl Driver {
             permit.id().to_string() == plan && source.is_none_or(|source| permit.source.0.as_str() == source)
         };
         let Some(permit) = asked.into_iter().find(is_it) else {
-            let text = format!("nothing waits for a yes to {plan}: a plan's id changes with each commit; `abide get` shows it");
+            let text = format!(
+                "nothing waits for a yes to {plan}: a plan's id changes with each commit; `abide get` shows it"
+            );
             return say(answer, Err(text));
         };
         let id = permit.source.clone();
@@ -180,7 +192,9 @@ impl Driver {
                 Err(fault) => return say(answer, Err(fault.to_string())),
             };
             let mut records = vec![Record::Registered { spec: Box::new(kept), origin: Origin::Repository }];
-            records.extend(driver.followed.get(&id).and_then(|followed| followed.state.pin.as_ref()).map(|_| Record::Unpinned));
+            records.extend(
+                driver.followed.get(&id).and_then(|followed| followed.state.pin.as_ref()).map(|_| Record::Unpinned),
+            );
             driver.write_all(&id.clone(), records, move |driver, written| {
                 if written.is_ok() {
                     let suspension = driver.followed.get(&id).map(|followed| followed.state.suspension);
@@ -277,7 +291,8 @@ impl Driver {
                 Some(commit) => known.into_iter().find(|known| known.starts_with(commit)).or(Some(commit.to_owned())),
                 None => followed.last_good().map(|accepted| accepted.commit.clone()),
             };
-            let target = target.ok_or_else(|| format!("no commit before the present one of source {id} settled here"))?;
+            let target =
+                target.ok_or_else(|| format!("no commit before the present one of source {id} settled here"))?;
             let over = followed.newest_commit().unwrap_or_default().to_owned();
             let (spec, _) = followed.state.registered.clone().ok_or("no such source")?;
             Ok((id, target, over, spec))

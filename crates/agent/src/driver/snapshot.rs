@@ -18,9 +18,10 @@ impl Driver {
         let of = |followed: &Followed| status.sources.iter().find(|source| source.id == followed.id);
         let is_owner = |followed: &Followed| status.units.iter().any(|unit| unit.owner.as_ref() == Some(&followed.id));
         // One that was given up is shown as long as anything of it is there.
-        let shown = self.followed.values().filter(|followed| {
-            followed.is_registered() || followed.desk.broken.is_some() || is_owner(followed)
-        });
+        let shown = self
+            .followed
+            .values()
+            .filter(|followed| followed.is_registered() || followed.desk.broken.is_some() || is_owner(followed));
         let sources: Vec<_> = shown.map(|followed| source(followed, of(followed))).collect();
         let is_restored = self.followed.values().all(|followed| {
             followed.desk.broken.is_none() && followed.waiting.is_none() && followed.restoring == Restoring::Over
@@ -131,7 +132,12 @@ pub(super) fn preview(preview: &Preview) -> api::Preview {
             || change.action.to_string(),
             |why| format!("{}; {}", change.action, why.at(Default::default())),
         ),
-        fields: change.fields.iter().cloned().map(|field| api::Field { path: field.path, old: field.old, new: field.new }).collect(),
+        fields: change
+            .fields
+            .iter()
+            .cloned()
+            .map(|field| api::Field { path: field.path, old: field.old, new: field.new })
+            .collect(),
         dependents: change.dependents.iter().map(short).collect(),
     });
     let held = preview.held.as_ref().map(|held| api::Held {

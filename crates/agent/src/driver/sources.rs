@@ -14,7 +14,7 @@
 //! | `rollback` | pinned, and over what | the earlier commit, until another than `over` is said |
 //! | `remove` | withdrawn | that it is withdrawn: what it owns runs on |
 
-use super::Driver;
+use super::{Driver, Reach};
 use crate::{
     api,
     followed::{Followed, Restoring, Then},
@@ -26,20 +26,20 @@ use crate::{
 use abide_reconcile::{
     Accepted, Event, Fault, Permit, Progress, Reclaim, Revision, SourceId, Wish, spec::kind::SourceSpec,
 };
-use std::{fs, io, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 /// Records that become durable together; more would not fit a frame of the journal, if they are large.
 const BATCH: usize = 8;
 
 impl Driver {
     /// Takes up what an earlier run left: every journal, and the commits that were accepted.
-    pub(super) fn restore(&mut self) {
-        let ids = match ids(&self.folder) {
-            Ok(ids) => ids,
-            Err(error) => return tracing::error!(folder = %self.folder.display(), %error, "no source can be restored"),
-        };
+    pub(super) fn restore(&mut self, ids: Vec<SourceId>) {
         for id in ids {
-            let loaded = Journal::open(&self.folder.join(id.to_string()).join("journal"));
+            let path = self.folder.join(id.to_string()).join("journal");
+            let loaded = match self.reach {
+                Reach::Look => Journal::look(&path).map(|state| (None, state)),
+                _ => Journal::open(&path).map(|(journal, state)| (Some(journal), state)),
+            };
             let loaded = loaded.map_err(|error| {
                 tracing::error!(source = %id, %error, "its units are left alone");
                 with_sources(&error)
@@ -124,7 +124,7 @@ impl Driver {
     pub(super) fn listen(&mut self, id: &SourceId) {
         let Some(followed) = self.followed.get_mut(id) else { return };
         let Some((spec, Origin::Repository)) = followed.state.registered.clone() else { return };
-        if followed.state.suspension != Suspension::No || followed.listener.is_some() {
+        if self.reach != Reach::Follow || followed.state.suspension != Suspension::No || followed.listener.is_some() {
             return;
         }
         let has_wish = followed.newest().is_some() || followed.refused.is_some();
@@ -231,7 +231,7 @@ impl Driver {
                 let refused = Refused { commit, summary, message: why.to_string() };
                 followed.refused = Some(refused.clone());
                 // A branch that is gone is nothing that a restart has to know: it will find out.
-                if !refused.commit.is_empty() {
+                if !refused.commit.is_empty() && self.reach != Reach::Look {
                     self.write(id, Record::Refused(refused), |_, _| ());
                 }
                 format!("refused: {why}")
@@ -258,9 +258,8 @@ impl Driver {
 
     /// What the guard asks about sources that are down, and may go without further asking.
     pub(super) fn asked_by_down(&self) -> Vec<Permit> {
-        let is_down = |id: &SourceId| {
-            self.followed.get(id).is_some_and(|followed| followed.state.suspension == Suspension::Down)
-        };
+        let is_down =
+            |id: &SourceId| self.followed.get(id).is_some_and(|followed| followed.state.suspension == Suspension::Down);
         let is_harmless = |permit: &Permit| permit.removals.values().all(|reclaim| *reclaim == Reclaim::Keep);
         if !self.followed.keys().any(is_down) {
             return Vec::new();
@@ -359,8 +358,9 @@ impl Driver {
 
     /// Enters a source whose journal was opened, unless somebody else was faster.
     pub(super) fn enter(&mut self, id: &SourceId, journal: Option<(Journal, State)>) {
-        if let Some(loaded) = journal {
-            self.followed.entry(id.clone()).or_insert_with(|| Followed::new(id.clone(), Ok(loaded)));
+        if let Some((journal, state)) = journal {
+            let loaded = Ok((Some(journal), state));
+            self.followed.entry(id.clone()).or_insert_with(|| Followed::new(id.clone(), loaded));
         }
     }
 }
@@ -370,19 +370,6 @@ pub(super) fn begin(folder: &Path) -> Result<(Journal, State), Fault> {
     let failed = |what: &str, why: &dyn std::fmt::Display| Fault::Again(format!("{what}: {why}").into());
     fs::create_dir_all(folder).map_err(|error| failed(&format!("creating {}", folder.display()), &error))?;
     Journal::open(&folder.join("journal")).map_err(|error| Fault::Again(with_sources(&error).into()))
-}
-
-fn ids(folder: &Path) -> io::Result<Vec<SourceId>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut ids = Vec::new();
-    for entry in entries {
-        let name = entry?.file_name();
-        ids.extend(name.to_str().and_then(|name| name.parse().ok()).map(SourceId));
-    }
-    Ok(ids)
 }
 
 /// An error with all that caused it, in a line.

@@ -2,12 +2,16 @@
 
 use super::Driver;
 use crate::{
+    agent::Sweep,
     api::Request,
     files::FileStore,
     port::{Inspector, SourceFactory},
-    server::Asked,
+    talk::Asked,
 };
-use abide_reconcile::{Attend, Backend, Fault, Found, Kind, Look, Order, Progress, Revision, SourceId, Ticket, UnitId, spec::kind::SourceSpec};
+use abide_reconcile::{
+    Attend, Backend, Fault, Found, Kind, Look, Order, Progress, Revision, SourceId, Ticket, UnitId,
+    spec::kind::SourceSpec,
+};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -60,6 +64,7 @@ pub(crate) struct Means {
     pub(crate) inspector: Arc<dyn Inspector>,
     pub(crate) factory: Arc<dyn SourceFactory>,
     pub(crate) files: FileStore,
+    pub(crate) sweep: Sweep,
 }
 
 impl Means {
@@ -82,7 +87,9 @@ impl Means {
     pub(crate) fn run(&self, order: &Order, attend: &dyn Attend) -> Result<(), Fault> {
         let kind = order.unit.kind;
         let backend = self.backends.get(&kind);
-        backend.ok_or_else(|| Fault::Never(format!("this agent has nothing that runs a {kind}").into()))?.run(order, attend)
+        backend
+            .ok_or_else(|| Fault::Never(format!("this agent has nothing that runs a {kind}").into()))?
+            .run(order, attend)
     }
 
     /// A revision, the files of which are kept.

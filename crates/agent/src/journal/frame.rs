@@ -79,23 +79,28 @@ impl Frames {
             .map_err(failed)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
-        let is_new = bytes.len() <= MAGIC.len() && (MAGIC.starts_with(&bytes) || bytes.iter().all(|byte| *byte == 0));
-        if is_new {
+        if is_new(&bytes) {
             file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
             file.write_all(MAGIC).and_then(|()| file.sync_all()).map_err(failed)?;
             sync_folder(path).map_err(failed)?;
             return Ok((Self { file, length: MAGIC.len() as u64, is_torn: false }, Vec::new()));
         }
-        if !bytes.starts_with(MAGIC) {
-            let begins = String::from_utf8_lossy(&bytes[..bytes.len().min(MAGIC.len())]).into_owned();
-            return Err(OpenError::Foreign { path: path.to_owned(), begins });
-        }
-        let (payloads, end) = scan(&bytes).map_err(|at| OpenError::Damaged { path: path.to_owned(), at })?;
+        let (payloads, end) = read(path, &bytes)?;
         let length = end as u64;
         let mut frames = Self { file, length, is_torn: end < bytes.len() };
         frames.mend().map_err(failed)?;
         frames.file.seek(SeekFrom::Start(length)).map_err(failed)?;
         Ok((frames, payloads))
+    }
+
+    /// The payloads in a file that may be missing, or another's to write to just now. A torn last frame is left out.
+    pub(super) fn look(path: &Path) -> Result<Vec<Vec<u8>>, OpenError> {
+        match std::fs::read(path) {
+            Ok(bytes) if is_new(&bytes) => Ok(Vec::new()),
+            Ok(bytes) => read(path, &bytes).map(|(payloads, _)| payloads),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(source) => Err(OpenError::Io { path: path.to_owned(), source }),
+        }
     }
 
     /// Appends a frame and syncs it. After an error the file is as it was.
@@ -171,6 +176,20 @@ fn frame(payload: &[u8]) -> io::Result<Vec<u8>> {
     frame.extend(crc32fast::hash(payload).to_le_bytes());
     frame.extend(payload);
     Ok(frame)
+}
+
+/// Whether a crash came before the first frame.
+fn is_new(bytes: &[u8]) -> bool {
+    bytes.len() <= MAGIC.len() && (MAGIC.starts_with(bytes) || bytes.iter().all(|byte| *byte == 0))
+}
+
+/// The payloads of a file, and where the last whole frame ends.
+fn read(path: &Path, bytes: &[u8]) -> Result<(Vec<Vec<u8>>, usize), OpenError> {
+    if !bytes.starts_with(MAGIC) {
+        let begins = String::from_utf8_lossy(&bytes[..bytes.len().min(MAGIC.len())]).into_owned();
+        return Err(OpenError::Foreign { path: path.to_owned(), begins });
+    }
+    scan(bytes).map_err(|at| OpenError::Damaged { path: path.to_owned(), at })
 }
 
 /// The payloads, and where the last whole frame ends; or where a broken frame is that isn't the last.

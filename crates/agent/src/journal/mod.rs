@@ -84,19 +84,15 @@ impl Journal {
     /// Opens or creates the journal at `path` and adds it up.
     pub fn open(path: &Path) -> Result<(Self, State), LoadError> {
         let (frames, payloads) = Frames::open(path)?;
-        let mut state = State::default();
-        let lines = payloads.iter().flat_map(|payload| payload.split(|byte| *byte == b'\n'));
-        for (n, line) in lines.enumerate() {
-            let unknown = |source| LoadError::Unknown { path: path.to_owned(), number: n + 1, source };
-            let line: Line = serde_json::from_slice(line).map_err(unknown)?;
-            if line.v > VERSION {
-                return Err(LoadError::Later { path: path.to_owned(), number: n + 1, version: line.v });
-            }
-            state.apply(line.record);
-        }
+        let state = add_up(path, &payloads)?;
         let mut journal = Self { path: path.to_owned(), frames };
         journal.compact_if_long(&state)?;
         Ok((journal, state))
+    }
+
+    /// What the journal at `path` adds up to; nothing is written, and a torn tail is left out.
+    pub fn look(path: &Path) -> Result<State, LoadError> {
+        add_up(path, &Frames::look(path)?)
     }
 
     /// Writes records durably, all or none: they are one frame.
@@ -127,6 +123,20 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+fn add_up(path: &Path, payloads: &[Vec<u8>]) -> Result<State, LoadError> {
+    let mut state = State::default();
+    let lines = payloads.iter().flat_map(|payload| payload.split(|byte| *byte == b'\n'));
+    for (n, line) in lines.enumerate() {
+        let unknown = |source| LoadError::Unknown { path: path.to_owned(), number: n + 1, source };
+        let line: Line = serde_json::from_slice(line).map_err(unknown)?;
+        if line.v > VERSION {
+            return Err(LoadError::Later { path: path.to_owned(), number: n + 1, version: line.v });
+        }
+        state.apply(line.record);
+    }
+    Ok(state)
 }
 
 fn encode(records: &[Record]) -> io::Result<Vec<u8>> {

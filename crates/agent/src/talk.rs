@@ -1,0 +1,232 @@
+//! One request's way through the loop: what is asked, and every reply until there is nothing more to say.
+//!
+//! ```text
+//!  Request ─► converse ─► loop ─► Answer ─┬─ replies ──────────────────────────────────────────────► Reply, Reply, …
+//!                                         ├─ a snapshot, completed with what the instances know ────► Reply
+//!                                         └─ a stream: news until the commits' outcomes are known ──► Reply, Reply, …
+//! ```
+//!
+//! Replies go into a channel of a few places. Who reads slowly holds up this conversation alone: it misses news meanwhile,
+//! and then the loop is asked whether it missed an end.
+
+use crate::{
+    api::{Happening, Outcome, Reply, Request, Snapshot},
+    driver::{Inbox, Message},
+    news::News,
+    port::Inspector,
+};
+use abide_reconcile::{InstanceId, SourceId, UnitId};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::{
+    sync::{
+        broadcast::{self, error::RecvError},
+        mpsc, oneshot,
+    },
+    time::{Instant, sleep_until},
+};
+
+/// How long to wait for a source to come to a commit that it was never seen at.
+const UNSEEN_MAX: Duration = Duration::from_secs(30);
+
+/// Replies that wait for who asked to read them.
+pub(crate) const UNREAD_MAX: usize = 64;
+
+/// A request on its way to the loop.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) request: Request,
+    pub(crate) answer: Respond,
+}
+
+/// The way back.
+pub(crate) type Respond = oneshot::Sender<Answer>;
+
+/// What the loop answers.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Replies(Vec<Reply>),
+    /// To be completed with what the instances' directories know.
+    Snapshot(Snapshot),
+    Stream {
+        first: Vec<Happening>,
+        news: broadcast::Receiver<News>,
+        until: Until,
+    },
+}
+
+/// How long a stream goes on.
+#[derive(Clone, Debug)]
+pub(crate) enum Until {
+    HangUp,
+    /// Until it is known what became of these commits, given as they begin; `known` if their sources are at them already.
+    Ended {
+        commits: BTreeMap<SourceId, String>,
+        known: bool,
+    },
+}
+
+/// Who asked isn't there any more.
+#[derive(Debug)]
+pub(crate) struct HungUp;
+
+/// Carries out one request, and says all replies.
+pub(crate) async fn converse(
+    request: Request,
+    inbox: &Inbox,
+    inspector: Arc<dyn Inspector>,
+    to: &mpsc::Sender<Reply>,
+) -> Result<(), HungUp> {
+    match ask(inbox, request).await {
+        None => say(to, ending()).await,
+        Some(Answer::Replies(replies)) => {
+            for reply in replies {
+                say(to, reply).await?;
+            }
+            Ok(())
+        }
+        Some(Answer::Snapshot(snapshot)) => {
+            let completed = tokio::task::spawn_blocking(move || complete(snapshot, &*inspector)).await;
+            say(to, completed.map_or_else(|_| ending(), Reply::Snapshot)).await
+        }
+        Some(Answer::Stream { first, news, until }) => {
+            for happening in first {
+                say(to, Reply::Happened(happening)).await?;
+            }
+            match until {
+                Until::HangUp => go_on(news, to).await,
+                Until::Ended { commits, known } => Following { commits, known, inbox, to }.follow(news).await,
+            }
+        }
+    }
+}
+
+/// Asks the loop; nothing if it is over.
+async fn ask(inbox: &Inbox, request: Request) -> Option<Answer> {
+    let (answer, answered) = oneshot::channel();
+    inbox.send(Message::Asked(Asked { request, answer })).ok()?;
+    answered.await.ok()
+}
+
+async fn say(to: &mpsc::Sender<Reply>, reply: Reply) -> Result<(), HungUp> {
+    to.send(reply).await.map_err(|_| HungUp)
+}
+
+fn ending() -> Reply {
+    Reply::Refused { message: "the agent is ending; what runs, runs on".to_owned() }
+}
+
+/// All that happens, until who asked hangs up.
+async fn go_on(mut news: broadcast::Receiver<News>, to: &mpsc::Sender<Reply>) -> Result<(), HungUp> {
+    loop {
+        let heard = tokio::select! {
+            () = to.closed() => return Err(HungUp),
+            heard = news.recv() => heard,
+        };
+        match heard {
+            Ok(News::Happened(happening)) => say(to, Reply::Happened(happening)).await?,
+            Ok(News::Ended(..)) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return say(to, ending()).await,
+        }
+    }
+}
+
+/// Who waits for what becomes of commits.
+struct Following<'a> {
+    /// Those of which it isn't known.
+    commits: BTreeMap<SourceId, String>,
+    /// Their sources are at them.
+    known: bool,
+    inbox: &'a Inbox,
+    to: &'a mpsc::Sender<Reply>,
+}
+
+impl Following<'_> {
+    async fn follow(mut self, mut news: broadcast::Receiver<News>) -> Result<(), HungUp> {
+        let unseen = Instant::now() + UNSEEN_MAX;
+        while !self.commits.is_empty() {
+            let heard = tokio::select! {
+                () = self.to.closed() => return Err(HungUp),
+                () = sleep_until(unseen), if !self.known => return self.never_came().await,
+                heard = news.recv() => heard,
+            };
+            match heard {
+                Ok(News::Happened(happening)) => self.happened(happening).await?,
+                Ok(News::Ended(source, outcome)) => self.ended(&source, outcome).await?,
+                // What was missed may have been the end.
+                Err(RecvError::Lagged(_)) => self.ask_again().await?,
+                Err(RecvError::Closed) => return say(self.to, ending()).await,
+            }
+        }
+        Ok(())
+    }
+
+    async fn happened(&mut self, happening: Happening) -> Result<(), HungUp> {
+        let of = |(source, commit): (&SourceId, &String)| {
+            let is_of = happening.source.as_deref() == Some(source.0.as_str());
+            let is_at = happening.commit.as_deref().is_some_and(|id| id.starts_with(commit.as_str()));
+            is_of.then_some(is_at)
+        };
+        let Some(is_at) = self.commits.iter().find_map(of) else { return Ok(()) };
+        self.known |= is_at;
+        if self.known { say(self.to, Reply::Happened(happening)).await } else { Ok(()) }
+    }
+
+    async fn ended(&mut self, source: &SourceId, outcome: Outcome) -> Result<(), HungUp> {
+        let is_it = self.commits.get(source).is_some_and(|commit| outcome.commit.starts_with(commit.as_str()));
+        if !is_it {
+            return Ok(());
+        }
+        self.commits.remove(source);
+        say(self.to, Reply::Outcome(outcome)).await
+    }
+
+    async fn ask_again(&mut self) -> Result<(), HungUp> {
+        for (source, commit) in self.commits.clone() {
+            let request = Request::Follow { source: Some(source.to_string()), commit };
+            match ask(self.inbox, request).await {
+                Some(Answer::Replies(replies)) => {
+                    self.commits.remove(&source);
+                    for reply in replies {
+                        say(self.to, reply).await?;
+                    }
+                }
+                Some(Answer::Stream { until: Until::Ended { known, .. }, .. }) => self.known |= known,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn never_came(&self) -> Result<(), HungUp> {
+        let names: Vec<String> = self.commits.keys().map(SourceId::to_string).collect();
+        let commits: Vec<String> = self.commits.values().map(|commit| format!("{commit:.12}")).collect();
+        let message = format!(
+            "commit {} did not come to source {} within {} s: `abide source list` shows where it is",
+            commits.join(", "),
+            names.join(", "),
+            UNSEEN_MAX.as_secs()
+        );
+        say(self.to, Reply::Refused { message }).await
+    }
+}
+
+/// Adds what only the instances' directories know.
+fn complete(mut snapshot: Snapshot, inspector: &dyn Inspector) -> Snapshot {
+    for unit in &mut snapshot.units {
+        let Some(id) = unit_id(unit) else { continue };
+        for instance in &mut unit.instances {
+            let known = instance.id.parse::<InstanceId>().ok().and_then(|number| inspector.inspect(&id, number));
+            let Some(details) = known else { continue };
+            instance.pid = details.pid;
+            unit.addresses.extend(details.address);
+        }
+        unit.addresses.sort_unstable();
+        unit.addresses.dedup();
+    }
+    snapshot
+}
+
+fn unit_id(unit: &crate::api::UnitStatus) -> Option<UnitId> {
+    let kind = abide_reconcile::Kind::ALL.into_iter().find(|kind| kind.as_str() == unit.kind)?;
+    Some(UnitId { scope: unit.scope.parse().ok()?, kind, name: unit.name.parse().ok()?, index: unit.index })
+}
