@@ -1,6 +1,6 @@
 //! The few numbers that are policy.
 
-use crate::id::Time;
+use crate::{id::Time, want::Want};
 
 /// How much at once, how long, how often.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,12 @@ pub struct Limits {
     pub retry_max: Time,
     /// How often the whole world is looked at though nothing happened.
     pub resync: Time,
-    /// Ready for this long is proof: exits before it count as a crash loop, verdicts wait for it.
+    /// Who ran for this long before an exit is in no crash loop.
     pub steady: Time,
+    /// Ready for this long is proof that a version is good, where all that is known of it is that it runs.
+    pub proof: Time,
+    /// The same where a readiness probe says that it serves.
+    pub proof_probed: Time,
     /// A new version may exit so often, with something to go back to, before it is bad.
     pub tries_max: u32,
     /// More removals than this, and more than the share, need a permit.
@@ -37,7 +41,9 @@ impl Default for Limits {
             retry_min: Time::from_secs(1),
             retry_max: Time::from_secs(60),
             resync: Time::from_secs(60),
-            steady: Time::from_secs(5),
+            steady: Time::from_secs(10),
+            proof: Time::from_secs(3),
+            proof_probed: Time::from_secs(1),
             tries_max: 3,
             removals_max: 3,
             removals_percent_max: 20,
@@ -46,6 +52,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// For how long a version has to be ready before it counts as good.
+    pub fn proof_of(&self, want: &Want) -> Time {
+        if want.is_probed() { self.proof_probed } else { self.proof }
+    }
+
     /// The wait after so many failures in a row.
     pub(crate) fn back_off(&self, failures: u32) -> Time {
         let doubled = 2_u32.saturating_pow(failures.clamp(1, 16) - 1);

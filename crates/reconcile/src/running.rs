@@ -2,12 +2,15 @@
 //!
 //! ```text
 //!                       ┌ shares what can't move: stop the old one (swap) ┐
-//!  prepare ─► needs met ┤                                                 ├► start ─► ready, steady ─► activate
+//!  prepare ─► needs met ┤                                                 ├► start ─► ready ─────────► activate
 //!                       └ nothing shared: the old one serves on (surge) ──┘               │
 //!                                                                                         ├─► mark good, stop the old
-//!                                    not ready in time, or exits again and again ─► mark bad ─► the last good one is
-//!                                                                                              the target, same way
+//!     not ready in time, exits again and again, or once it had taken over ─► mark bad ─► the last good one is the
+//!                                                                                         target, same way
 //! ```
+//!
+//! What a readiness probe says is enough to take over, for then it serves. Without one nothing is known but that it runs,
+//! and it has to do so for a while first. In both cases the old one stays until the new one is good, so the way back is short.
 //!
 //! A version that differs in live fields alone is an update of what runs. A tombstone remembers a crash loop.
 
@@ -42,6 +45,11 @@ impl Running<'_> {
         if let Some(seen) = record.live().find(is_superseded) {
             return step(Step::Stop { instance: seen.instance });
         }
+        // Whatever its version: what a liveness probe calls dead serves nobody.
+        let is_failing = |seen: &&Seen| matches!(seen.phase, Phase::Running { failing: true, .. });
+        if let Some(seen) = record.live().find(is_failing).filter(|_| !mutant::is(Mutant::IgnoreFailing)) {
+            return step(Step::Kill { instance: seen.instance });
+        }
         if let Some(seen) = record.current(self.want.digest) {
             return self.bring_up(seen);
         }
@@ -58,18 +66,15 @@ impl Running<'_> {
         let ready = match seen.phase {
             Phase::Away { since } => return wait(Why::Away(since)),
             Phase::Exited { .. } => return wait(Why::NotReady),
-            Phase::Running { failing: true, .. } if !mutant::is(Mutant::IgnoreFailing) => {
-                return step(Step::Kill { instance: seen.instance });
-            }
             Phase::Running { started, ready: None, .. } => return self.unready(started),
             Phase::Running { ready: Some(ready), .. } => ready,
         };
-        let steady = if self.proves_itself() { ready + limits.steady } else { ready };
-        let is_steady = entry.seen_at >= steady;
+        let proven = if self.proves_itself() { ready + limits.proof_of(&seen.want) } else { ready };
+        let is_proven = entry.seen_at >= proven;
         if seen.role != Role::Active {
             let takes_over = record.live().any(|other| other.role == Role::Active);
-            if takes_over && !is_steady && !mutant::is(Mutant::ActivateUnproven) {
-                return wait_until(steady, Why::Proving(steady));
+            if takes_over && !seen.want.is_probed() && !is_proven && !mutant::is(Mutant::ActivateUnproven) {
+                return wait_until(proven, Why::Proving(proven));
             }
             let uses = &self.unit.board.claims;
             let contender = |port| contender(uses.get(port), port, |unit| unit != self.unit.id);
@@ -80,10 +85,10 @@ impl Running<'_> {
             };
         }
         if self.proves_itself() && self.is_not_marked(seen) {
-            return if is_steady {
+            return if is_proven {
                 step(Step::Mark(Verdict::Good(Arc::clone(&seen.want))))
             } else {
-                wait_until(steady, Why::Proving(steady))
+                wait_until(proven, Why::Proving(proven))
             };
         }
         self.clear_away(Some(seen))
@@ -151,7 +156,10 @@ impl Running<'_> {
         }
         let was_steady = at >= started + limits.steady;
         let attempt = if was_steady || mutant::is(Mutant::BackOffForgotten) { 1 } else { seen.attempt + 1 };
-        if let (Some(bad), true) = (self.bad(), attempt >= limits.tries_max) {
+        // What served before is there still, and serves at once again.
+        let lost_ports = seen.role == Role::Active && self.unit.record.live().next().is_some();
+        let is_spent = attempt >= limits.tries_max || lost_ports && !mutant::is(Mutant::TryWithoutPorts);
+        if let (Some(bad), true) = (self.bad(), is_spent) {
             return Err(bad);
         }
         let at = at + limits.restart_wait(attempt);
@@ -209,8 +217,8 @@ impl Running<'_> {
     }
 
     fn is_proven(&self, seen: &Seen) -> bool {
-        let steady = |ready| self.unit.entry.seen_at >= ready + self.unit.limits.steady;
-        self.proves_itself() && seen.role == Role::Active && seen.ready_since().is_some_and(steady)
+        let is_proof = |ready| self.unit.entry.seen_at >= ready + self.unit.limits.proof_of(&seen.want);
+        self.proves_itself() && seen.role == Role::Active && seen.ready_since().is_some_and(is_proof)
     }
 
     fn is_not_marked(&self, seen: &Seen) -> bool {

@@ -100,6 +100,11 @@ impl Want {
         Self { digest: unit.digest(), shape: unit.shape(), needs, claims, reclaim, ready_within, unit }
     }
 
+    /// Whether a readiness probe tells when it serves; else all that is known is that it runs.
+    pub fn is_probed(&self) -> bool {
+        self.unit.readiness().is_some()
+    }
+
     /// Whether an exit with this code is the end that the unit was for.
     pub fn is_completed_by(&self, code: i32) -> bool {
         self.unit.restart_policy() != RestartPolicy::Always && code == 0

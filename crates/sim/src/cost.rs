@@ -16,6 +16,8 @@ const LIMITS: Limits = Limits {
     retry_max: Time::from_secs(60),
     resync: Time::from_secs(1_000_000),
     steady: Time::ZERO,
+    proof: Time::ZERO,
+    proof_probed: Time::ZERO,
     tries_max: 2,
     removals_max: 2,
     removals_percent_max: 30,

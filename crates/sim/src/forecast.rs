@@ -32,7 +32,7 @@ impl Forecast {
 
     /// A step took effect.
     pub(crate) fn check(&mut self, landed: &Landed) -> Result<(), String> {
-        let Landed { unit, step, before } = landed;
+        let Landed { unit, step, before, .. } = landed;
         let Some(change) =
             self.previews.values().map(|preview| preview.changes.get(unit)).find(Option::is_some).flatten()
         else {

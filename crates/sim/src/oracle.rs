@@ -95,6 +95,7 @@ impl Oracle {
             Step::Start { want, owner, .. } => {
                 check_accepted(world, history, record, want, &owner.source)?;
                 check_not_bad(unit, record, want)?;
+                check_way_back(*seen_at, unit, record, want)?;
                 self.check_back_off(now, unit, want.digest)?;
                 check_needs(world, unit, want)
             }
@@ -114,8 +115,12 @@ impl Oracle {
     fn check_activate(&self, now: Time, unit: &UnitId, record: &Record, instance: InstanceId) -> Verdicts {
         let Some(seen) = record.instances.iter().find(|seen| seen.instance == instance) else { return Ok(()) };
         let others = record.serving().is_some_and(|other| other.instance != instance);
-        let is_proven = seen.ready_since().is_none_or(|ready| now >= ready + self.limits.steady);
-        if others && !is_proven { Err(format!("{unit} replaced by an unproven one")) } else { Ok(()) }
+        let is_proven = seen.ready_since().is_none_or(|ready| now >= ready + self.limits.proof);
+        if others && !seen.want.is_probed() && !is_proven {
+            Err(format!("{unit} replaced by an unproven one"))
+        } else {
+            Ok(())
+        }
     }
 
     fn check_back_off(&self, now: Time, unit: &UnitId, version: Digest) -> Verdicts {
@@ -167,8 +172,9 @@ impl Oracle {
         if !fixed && !record.has_completed(target) && record.current(target.digest).is_none() {
             return Err(format!("{unit} stopped before its successor serves"));
         }
-        let was_proven =
-            seen.ready_since().is_some_and(|ready| seen_at.is_some_and(|at| at >= ready + self.limits.steady));
+        let was_proven = seen
+            .ready_since()
+            .is_some_and(|ready| seen_at.is_some_and(|at| at >= ready + self.limits.proof_of(&seen.want)));
         if was_proven && record.good.as_ref().is_none_or(|good| good.digest != seen.want.digest) {
             return Err(format!("{unit} swapped with no way back"));
         }
@@ -189,7 +195,7 @@ impl Oracle {
             let pruned = self.pruned.entry((source.clone(), accepted.generation)).or_default();
             pruned.owned = pruned.owned.max(accepted.owned_before);
         }
-        let Landed { unit, step, before } = landed;
+        let Landed { unit, step, before, under } = landed;
         match step {
             Step::Start { want, .. } | Step::Update { to: want, .. } => {
                 self.exits.retain(|of, exits| of != unit || exits.version == want.digest);
@@ -207,19 +213,19 @@ impl Oracle {
         let is_removal =
             matches!(step, Step::Forget { .. }) || matches!(step, Step::Stop { .. }) && before.live().count() == 1;
         if let (true, Some(owner)) = (is_removal, &before.owner) {
-            self.note_removal(world, history, unit, &owner.source)?;
+            self.note_removal(history, unit, &owner.source, *under)?;
         }
         Ok(())
     }
 
     /// What goes under one wish adds up, over late finds and restarts of the agent.
-    fn note_removal(&mut self, world: &World, history: &History, unit: &UnitId, source: &SourceId) -> Verdicts {
-        let Some(accepted) = world.accepted.get(source) else { return Err(format!("{unit} removed under no wish")) };
-        let Some(wish) = history.get(&(source.clone(), accepted.generation)) else { return Ok(()) };
+    fn note_removal(&mut self, history: &History, unit: &UnitId, source: &SourceId, under: Option<u64>) -> Verdicts {
+        let Some(generation) = under else { return Err(format!("{unit} removed under no wish")) };
+        let Some(wish) = history.get(&(source.clone(), generation)) else { return Ok(()) };
         if wish.units().contains_key(unit) {
             return Ok(());
         }
-        let Pruned { owned, units } = self.pruned.entry((source.clone(), accepted.generation)).or_default();
+        let Pruned { owned, units } = self.pruned.entry((source.clone(), generation)).or_default();
         units.insert(unit.clone());
         // Late finds were not owned when the wish was accepted.
         let (count, owned) = (units.len(), *owned + units.len());
@@ -286,6 +292,19 @@ fn check_not_bad(unit: &UnitId, record: &Record, want: &Want) -> Verdicts {
         return Err(format!("{unit} gets a version marked bad"));
     }
     Ok(())
+}
+
+/// A version that took over and exited isn't tried again while the one before it could serve.
+fn check_way_back(seen_at: Option<Time>, unit: &UnitId, record: &Record, want: &Want) -> Verdicts {
+    let Some(good) = record.good.as_ref().filter(|good| good.digest != want.digest) else { return Ok(()) };
+    let is_known =
+        |seen: &&Seen| matches!(seen.phase, Phase::Exited { at, .. } if seen_at.is_some_and(|then| then > at));
+    let took_over = |seen: &Seen| seen.role == Role::Active && seen.want.digest == want.digest;
+    let lost_ports = record.exited().filter(is_known).any(took_over);
+    match record.current(good.digest) {
+        Some(_) if lost_ports => Err(format!("{unit} tried again while the last good version runs and doesn't serve")),
+        _ => Ok(()),
+    }
 }
 
 fn check_needs(world: &World, unit: &UnitId, want: &Want) -> Verdicts {

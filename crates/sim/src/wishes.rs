@@ -96,9 +96,12 @@ fn container(rng: &mut Rng, source: &SourceId, n: u64, seat: u64, flaws: bool, b
     let mut spec = json!({
         "image": format!("{flaw}:{version}"),
         "dependsOn": needs,
-        "readiness": { "tcp": { "port": 80 }, "startPeriod": "15s" },
         "restartPolicy": if is_job { "OnFailure" } else { "Always" },
     });
+    // What isn't ready in time is only found out by a probe.
+    if flaw == "unready" || rng.chance(2, 3) {
+        spec["readiness"] = json!({ "tcp": { "port": 80 }, "startPeriod": "15s" });
+    }
     match seat {
         0 | 1 => spec["volumes"] = json!([{ "volume": format!("v{seat}"), "mountPath": "/data" }]),
         2 => spec["hostNetwork"] = json!(true),

@@ -31,7 +31,7 @@ impl Faults {
 
 #[derive(Debug)]
 enum Pending {
-    Land { ticket: Ticket, unit: UnitId, step: Step },
+    Land { ticket: Ticket, unit: UnitId, step: Step, under: Option<u64> },
     Accept { ticket: Ticket, source: SourceId, accepted: Accepted },
     Report(Event),
     Look { ticket: Ticket, what: Look },
@@ -44,6 +44,8 @@ pub(crate) struct Landed {
     pub(crate) unit: UnitId,
     pub(crate) step: Step,
     pub(crate) before: Record,
+    /// The generation of its source that was accepted when it was ordered.
+    pub(crate) under: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -143,7 +145,8 @@ impl World {
             }
         }
         if lands {
-            self.push(at, Pending::Land { ticket, unit: unit.clone(), step });
+            let under = self.accepted.get(&SourceId(unit.scope.clone())).map(|accepted| accepted.generation);
+            self.push(at, Pending::Land { ticket, unit: unit.clone(), step, under });
         }
         if !slow || self.chance(50) {
             let result = if failed { Err(Fault::Again("refused".into())) } else { Ok(()) };
@@ -159,7 +162,7 @@ impl World {
                 break;
             }
             match entry.remove() {
-                Pending::Land { ticket, unit, step } => self.land(now, ticket, unit, step),
+                Pending::Land { ticket, unit, step, under } => self.land(now, ticket, unit, step, under),
                 Pending::Report(event) => events.push(event),
                 Pending::Look { ticket, what } => self.look(now, ticket, &what),
                 Pending::Phase { unit, instance, phase } => self.set_phase(now, &unit, instance, phase),
@@ -269,7 +272,7 @@ impl World {
         self.push(at, Pending::Report(event));
     }
 
-    fn land(&mut self, now: Time, ticket: Ticket, unit: UnitId, step: Step) {
+    fn land(&mut self, now: Time, ticket: Ticket, unit: UnitId, step: Step, under: Option<u64>) {
         let fence = self.fences.entry(unit.clone()).or_default();
         if ticket.epoch < self.epoch || ticket < *fence {
             return;
@@ -295,7 +298,7 @@ impl World {
         } else {
             self.units.insert(unit.clone(), after);
         }
-        self.landed.push(Landed { unit, step, before });
+        self.landed.push(Landed { unit, step, before, under });
     }
 
     /// What becomes of an instance that was just started.
@@ -303,7 +306,8 @@ impl World {
         if unit.kind == Kind::Volume {
             return;
         }
-        let ready_at = now + self.delay(4_000);
+        // Without a probe it counts as ready as soon as it runs.
+        let ready_at = if want.is_probed() { now + self.delay(4_000) } else { now };
         let ready = Phase::Running { started: now, ready: Some(ready_at), failing: false };
         let exit = |at, code| (at, Phase::Exited { started: now, at, code });
         let later = ready_at + Time::from_secs(2);

@@ -101,8 +101,10 @@ impl Machine {
     /// Something happens to what lives of a unit.
     pub(crate) fn set_phase(&mut self, unit: &UnitId, change: impl Fn(Time) -> Phase) -> Event {
         let record = self.units.get_mut(unit).unwrap();
-        for seen in record.instances.iter_mut().filter(|seen| seen.is_live()) {
-            let Phase::Running { started, .. } = seen.phase else { continue };
+        let newest = record.instances.iter_mut().filter(|seen| seen.is_live()).max_by_key(|seen| seen.instance);
+        if let Some(seen) = newest
+            && let Phase::Running { started, .. } = seen.phase
+        {
             Arc::make_mut(seen).phase = change(started);
         }
         Event::Changed([unit.clone()].into())

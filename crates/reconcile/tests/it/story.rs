@@ -9,7 +9,7 @@
 //! | `wish SOURCE GENERATION`, `preview SOURCE` | a source wishes, or would wish, the units below |
 //! | `refused SOURCE GENERATION`, `withdrawn SOURCE GENERATION` | it says something else |
 //! | `pass SECONDS` | time passes, and the core is woken when it wants to be |
-//! | `exit UNIT CODE`, `unready UNIT`, `ready UNIT`, `failing UNIT` | something happens to what runs |
+//! | `exit UNIT CODE`, `unready UNIT`, `ready UNIT`, `failing UNIT` | something happens to its newest instance that runs |
 //! | `hang UNIT`, `hang looks`, `land UNIT`, `land looks` | orders, or looks, are not answered; are carried out at last |
 //! | `fault UNIT again WHY`, `fault UNIT never WHY`, `no fault UNIT` | orders fail; do no more |
 //! | `appears UNIT`, `full`, `space` | a unit of source a turns up; nothing can be written; it can again |
