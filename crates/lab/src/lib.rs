@@ -6,20 +6,33 @@
 //! | `oci` | images, made byte by byte |
 //! | `registry` | Debian's registry, on a port that the kernel chose |
 //! | `server` | servers that answer as a test wants |
+//! | `rig` | a machine of one's own: root, agent, repository |
+//! | `neighbour`, `http` | who asks, from outside or from here |
+//! | `ports` | host ports for tests side by side |
+//! | `traces` | what the kernel has of a root |
 //!
-//! Scripts: `test.sh` is all that must hold before a change lands.
+//! Scripts: `test.sh` is all that must hold before a change lands, `linux.sh` runs a command in a small Linux.
 //!
 //! Whatever can't go on here stops the test: helpers panic, and say what they were doing.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+pub mod http;
+mod neighbour;
 pub mod oci;
+mod ports;
 mod programs;
 mod registry;
+pub mod rig;
 pub mod server;
+mod traces;
 
+pub use neighbour::{Answers, Neighbour};
+pub use ports::{HostPort, host_port};
 pub use programs::{guest, hello};
 pub use registry::Registry;
+pub use rig::{Repository, Rig, Said, Snapshot};
+pub use traces::{Counts, Traces};
 
 use std::process::Command;
 

@@ -1,5 +1,6 @@
 //! The server that containers run: what tests of surges count on.
 
+use abide_lab::{Neighbour, run};
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream, UdpSocket},
@@ -76,7 +77,7 @@ fn it_drains() {
     let kept = hello.connect();
     (&kept).write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert!(answer(&kept).contains("keep-alive"));
-    abide_lab::run("kill", &["-TERM", &hello.child.id().to_string()]);
+    run("kill", &["-TERM", &hello.child.id().to_string()]);
     // It has heard of it when it says so.
     let mut line = String::new();
     hello.output.read_line(&mut line).unwrap();
@@ -85,6 +86,19 @@ fn it_drains() {
     assert!(answer(&kept).contains("connection: close"));
     assert!(hello.get("/").contains("200 OK"));
     assert!(hello.child.wait().unwrap().success());
+}
+
+#[test]
+fn a_neighbour_counts_every_request() {
+    let (hello, neighbour) = (Hello::start(&[]), Neighbour::new());
+    let (pid, port) = (hello.child.id().to_string(), hello.port);
+    let ((), answers) = neighbour.load(port, || (0..50).for_each(|_| assert!(hello.get("/").contains("200 OK"))));
+    assert!(answers.answered["hello"] > 0 && answers.lost.is_empty(), "{answers:?}");
+    let ((), answers) = neighbour.load(port, || {
+        run("kill", &["-KILL", &pid]);
+        while TcpStream::connect(("127.0.0.1", port)).is_ok() {}
+    });
+    assert!(!answers.lost.is_empty(), "{answers:?}");
 }
 
 #[test]
