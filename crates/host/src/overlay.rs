@@ -4,6 +4,7 @@ use crate::fs::{self, Dir};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
+    unistd::chdir,
 };
 use std::{
     io,
@@ -64,11 +65,13 @@ pub fn view(layers: &[PathBuf], at: &Path) -> Result<Dir, Error> {
 }
 
 fn mount_and_open(layers: &[PathBuf], at: &Path) -> Result<Dir, Error> {
-    let lower: Vec<_> = layers.iter().map(|layer| layer.to_string_lossy()).collect();
-    let options = format!("lowerdir={},index=off,metacopy=off,redirect_dir=off,xino=off", lower.join(":"));
+    let paths: Vec<_> = layers.iter().map(|layer| layer.to_string_lossy().into_owned()).collect();
+    let (folder, lower) = abide_keeper::job::lower_option(&paths);
+    let options = format!("{lower},index=off,metacopy=off,redirect_dir=off,xino=off");
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
     unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS)
         .and_then(|()| mount(None::<&str>, "/", None::<&str>, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None::<&str>))
+        .and_then(|()| chdir(folder.as_str()))
         .and_then(|()| mount(Some("overlay"), at, Some("overlay"), flags, Some(options.as_str())))
         .map_err(|errno| Error::Mount { layers: layers.len(), at: at.to_owned(), source: errno.into() })?;
     Dir::open(at).map_err(Error::Open)

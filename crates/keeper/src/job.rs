@@ -98,6 +98,18 @@ pub struct Base {
     pub upper: Option<Upper>,
 }
 
+/// Layers as overlayfs takes them, all in one page with the other options, and so as short as can be: relative to the folder
+/// that has them all. That one, and `lowerdir=…`.
+pub fn lower_option(lowers: &[String]) -> (String, String) {
+    let mut folder = lowers.first().and_then(|path| path.rsplit_once('/')).map_or("", |(folder, _)| folder);
+    let in_it = |folder: &str, path: &String| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    while !folder.is_empty() && !lowers.iter().all(|path| in_it(folder, path)) {
+        folder = folder.rsplit_once('/').map_or("", |(above, _)| above);
+    }
+    let names: Vec<_> = lowers.iter().map(|path| path[folder.len()..].trim_start_matches('/')).collect();
+    (format!("{folder}/"), format!("lowerdir={}", names.join(":")))
+}
+
 /// Where an overlay keeps changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Upper {
@@ -264,5 +276,25 @@ impl Wire for Job {
             log: Wire::take(from)?,
             directory: Wire::take(from)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_named_within_the_folder_of_all() {
+        let cases = [
+            (&["/s/layers/b/fs", "/s/layers/a/fs"][..], "/s/layers/", "lowerdir=b/fs:a/fs"),
+            (&["/s/layers/a/fs"], "/s/layers/a/", "lowerdir=fs"),
+            (&["/s/ab", "/s/a", "/t"], "/", "lowerdir=s/ab:s/a:t"),
+            (&["/s/a/b", "/s/a"], "/s/", "lowerdir=a/b:a"),
+            (&[], "/", "lowerdir="),
+        ];
+        for (paths, folder, option) in cases {
+            let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
+            assert_eq!(lower_option(&paths), (folder.to_owned(), option.to_owned()));
+        }
     }
 }

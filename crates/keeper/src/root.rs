@@ -6,17 +6,17 @@
 //! user's goes on or below them.
 
 use crate::{
-    job::{Base, File as NewFile, Mount, MountSource, Root},
+    job::{Base, File as NewFile, Mount, MountSource, Root, lower_option},
     message::{Doing, Failure},
     sys::{
         self,
         mount::{
             self, Links, NO_DEV, NO_EXEC, NO_SUID, READ_ONLY, attach, make_device, make_file, make_folder, make_link,
-            open_beneath, restrict,
+            open_beneath, read_link, restrict,
         },
     },
 };
-use libc::{EEXIST, ENOENT, ENOTDIR, EPERM};
+use libc::{EEXIST, ELOOP, ENOENT, ENOTDIR, EPERM};
 use std::{
     fs::{self, File},
     io::{self, Write as _},
@@ -24,6 +24,9 @@ use std::{
 };
 
 const KERNELS: u64 = NO_SUID | NO_DEV | NO_EXEC;
+
+/// Links that lead to nowhere but another link.
+const LINKS_MAX: usize = 8;
 
 /// File systems that show the kernel's state: proc, sysfs, cgroup (v1 and v2).
 const SPECIAL: [u64; 4] = [0x9fa0, 0x6265_6572, 0x27_e0eb, 0x6367_7270];
@@ -87,7 +90,8 @@ fn mount_base(base: &Base) -> Result<OwnedFd, Failure> {
             attach(layer.as_fd(), open().doing(doing)?.as_fd()).doing(doing)?;
         }
         (lowers, upper) => {
-            let mut options = lower_option(lowers).doing(doing)?;
+            let (folder, mut options) = lower_option(lowers);
+            std::env::set_current_dir(folder).doing(doing)?;
             if let Some(upper) = upper {
                 options.push_str(&format!(",upperdir={},workdir={}", upper.upper, upper.work));
             }
@@ -97,21 +101,6 @@ fn mount_base(base: &Base) -> Result<OwnedFd, Failure> {
         }
     }
     open().doing(doing)
-}
-
-/// `lowerdir=`, as short as can be, for the options have one page: relative to the folder that all layers are in.
-fn lower_option(lowers: &[String]) -> io::Result<String> {
-    let split = |path: &str| path.rsplit_once('/').map(|(folder, name)| (folder.to_owned(), name.to_owned()));
-    let parts: Option<Vec<(String, String)>> = lowers.iter().map(|path| split(path)).collect();
-    let shared = parts.filter(|parts| parts.windows(2).all(|two| two[0].0 == two[1].0));
-    Ok(match shared {
-        Some(parts) => {
-            std::env::set_current_dir(&parts[0].0)?;
-            let names: Vec<String> = parts.into_iter().map(|(_, name)| name).collect();
-            format!("lowerdir={}", names.join(":"))
-        }
-        None => format!("lowerdir={}", lowers.join(":")),
-    })
 }
 
 fn mount_one(root: BorrowedFd<'_>, mount: &Mount) -> io::Result<()> {
@@ -197,13 +186,23 @@ fn make_target(root: BorrowedFd<'_>, path: &str, is_folder: bool, links: Links) 
             return if is_same { Ok(found) } else { Err(io::Error::from_raw_os_error(ENOTDIR)) };
         }
     }
-    if is_folder {
-        return make_folders(root, path);
+    if is_folder { make_folders(root, path) } else { make_empty_file(root, path.to_owned()) }
+}
+
+/// An empty file beneath a root. Where a symbolic link leads nowhere, as `/etc/resolv.conf` of many images, it is made where
+/// that leads to.
+fn make_empty_file(root: BorrowedFd<'_>, mut path: String) -> io::Result<OwnedFd> {
+    for _ in 0..LINKS_MAX {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        let parent = make_folders(root, folder)?;
+        match make_file(parent.as_fd(), name, 0o644) {
+            Err(error) if error.raw_os_error() == Some(EEXIST) => {}
+            made => return made.and_then(|_| open_beneath(parent.as_fd(), name, libc::O_PATH, Links::None)),
+        }
+        let to = read_link(parent.as_fd(), name)?;
+        path = if to.starts_with('/') { to } else { format!("{folder}/{to}") };
     }
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let folder = make_folders(root, folder)?;
-    make_file(folder.as_fd(), name, 0o644)?;
-    open_beneath(folder.as_fd(), name, libc::O_PATH, Links::None)
+    Err(io::Error::from_raw_os_error(ELOOP))
 }
 
 /// A folder beneath a root, with those above it as far as they are missing.

@@ -174,6 +174,18 @@ pub(crate) fn make_link(parent: BorrowedFd<'_>, name: &str, to: &str) -> io::Res
     check(unsafe { libc::symlinkat(to.as_ptr(), parent.as_raw_fd(), name.as_ptr()) }.into()).map(drop)
 }
 
+/// What a symbolic link in a folder that is open says.
+pub(crate) fn read_link(parent: BorrowedFd<'_>, name: &str) -> io::Result<String> {
+    let name = text(name)?;
+    let mut bytes = vec![0; libc::PATH_MAX as usize];
+    // SAFETY: reads a text that ends with NUL, and writes no more than the buffer holds.
+    let length = check(unsafe {
+        libc::readlinkat(parent.as_raw_fd(), name.as_ptr(), bytes.as_mut_ptr().cast(), bytes.len()) as libc::c_long
+    })?;
+    bytes.truncate(length as usize);
+    String::from_utf8(bytes).map_err(|_| io::Error::from_raw_os_error(libc::EILSEQ))
+}
+
 /// A new character device in a folder that is open, for all to use.
 pub(crate) fn make_device(parent: BorrowedFd<'_>, name: &str, major: u32, minor: u32) -> io::Result<()> {
     let name = text(name)?;
