@@ -67,7 +67,7 @@ pub(crate) struct Capabilities(pub(crate) u64);
 /// A name that is no capability's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no capability: write it as in capabilities(7) without CAP_, as NET_ADMIN")]
-pub struct UnknownCapability(String);
+pub(crate) struct UnknownCapability(String);
 
 impl Capabilities {
     /// The default set, less `drop` and with `add`; `ALL` drops every one.

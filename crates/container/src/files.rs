@@ -21,6 +21,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Mounted over those of the same name in `/etc`.
+pub(crate) const NETWORK_FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
+
 const NETWORK: &str = "network";
 const CONFIG_MAPS: &str = "config-maps";
 const SECRETS: &str = "secrets";
@@ -31,7 +34,7 @@ const RESOLVERS_BYTES_MAX: u64 = 64 << 10;
 
 /// Why the files of an instance could not be made.
 #[derive(Debug, thiserror::Error)]
-pub enum FilesError {
+pub(crate) enum FilesError {
     /// Of a file or folder.
     #[error("cannot make the files of the instance")]
     File(#[from] fs::Error),
@@ -43,8 +46,8 @@ pub enum FilesError {
 /// Whose network a container has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Network {
-    /// Its own, with this address.
-    Own(Ipv4Addr),
+    /// Its own, with this address if there is a bridge.
+    Own(Option<Ipv4Addr>),
     /// The host's.
     Host,
 }
@@ -63,12 +66,11 @@ pub(crate) fn make(dir: &Path, unit: &Unit, network: Network) -> Result<(), File
         Network::Host => (None, resolvers("etc/resolv.conf")),
         Network::Own(address) => {
             let behind = resolvers("run/systemd/resolve/resolv.conf");
-            (Some(address), network::resolvers(&resolvers("etc/resolv.conf"), Some(behind.as_str())))
+            (address, network::resolvers(&resolvers("etc/resolv.conf"), Some(behind.as_str())))
         }
     };
-    for (file, text) in
-        [("hosts", network::hosts(name, address)), ("hostname", format!("{name}\n")), ("resolv.conf", resolvers)]
-    {
+    let texts = [network::hosts(name, address), format!("{name}\n"), resolvers];
+    for (file, text) in NETWORK_FILES.iter().zip(texts) {
         files.write(file, text.as_bytes(), 0o644, Sync::ThisBoot)?;
     }
     write_all(&dir.make_dirs(CONFIG_MAPS, 0o700)?, &unit.config_maps)?;
@@ -87,6 +89,8 @@ pub(crate) fn make(dir: &Path, unit: &Unit, network: Network) -> Result<(), File
 fn write_all(dir: &Dir, all: &BTreeMap<Name, BTreeMap<String, Data>>) -> Result<(), FilesError> {
     for (name, data) in all {
         let folder = dir.make_dirs(name.as_str(), 0o755)?;
+        // Whatever the agent's umask is: who runs in the container must get in.
+        dir.set_mode(name.as_str(), 0o755)?;
         for (key, value) in data {
             folder.write(key, &value.0, 0o444, Sync::ThisBoot)?;
         }
@@ -97,7 +101,10 @@ fn write_all(dir: &Dir, all: &BTreeMap<Name, BTreeMap<String, Data>>) -> Result<
 /// Takes them away again.
 pub(crate) fn remove(dir: &Path) -> Result<(), FilesError> {
     mount::unmount_all(&dir.join(SECRETS))?;
-    let dir = Dir::open(dir)?;
+    let dir = match Dir::open(dir) {
+        Err(error) if error.is_missing() => return Ok(()),
+        dir => dir?,
+    };
     [NETWORK, CONFIG_MAPS, SECRETS].into_iter().try_for_each(|name| Ok(dir.remove_all(name)?))
 }
 
@@ -145,7 +152,7 @@ stringData: {password: hush}
     fn secrets_are_in_memory_alone_and_all_goes_again() {
         let folder = tempfile::tempdir().unwrap();
         let (unit, _) = testing::unit(YAML);
-        make(folder.path(), &unit, Network::Own(Ipv4Addr::new(10, 0, 0, 7))).unwrap();
+        make(folder.path(), &unit, Network::Own(Some(Ipv4Addr::new(10, 0, 0, 7)))).unwrap();
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
         assert_eq!(read(of_config_map(folder.path(), &"settings".parse().unwrap()).join("mode")), "fast");
         let secret = of_secret(folder.path(), &"db".parse().unwrap());

@@ -47,6 +47,7 @@ impl Layers {
         let folder = self.dir.make_dirs(name_of(instance), 0o700)?;
         // The mode of the upper directory is the mode of the container's `/`.
         let upper = folder.make_dirs("upper", 0o755)?;
+        folder.set_mode("upper", 0o755)?;
         let work = folder.make_dirs("work", 0o700)?;
         Ok(Layer { upper: upper.path().to_owned(), work: work.path().to_owned() })
     }

@@ -10,7 +10,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Why no process can be made of image and spec.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProcessError {
+pub(crate) enum ProcessError {
     /// Nobody says what to run.
     #[error("neither the image nor the spec says what to run: write `command`")]
     NoCommand,
@@ -76,6 +76,14 @@ fn value_of(unit: &Unit, value: &EnvValue) -> Vec<u8> {
     };
     // A unit holds every key that its spec names: it was resolved so.
     data.and_then(|data| data.get(key)).map(|data| data.0.to_vec()).unwrap_or_default()
+}
+
+/// Where the first process starts. Images may say it without the first slash.
+pub(crate) fn working_dir(text: &str) -> Result<String, ProcessError> {
+    match text {
+        text if text.contains('\0') => Err(ProcessError::Nul { what: "the working directory".to_owned() }),
+        text => Ok(format!("/{}", text.trim_start_matches('/'))),
+    }
 }
 
 /// How the first process is asked to stop.
@@ -151,6 +159,14 @@ data: {mode: fast}
         assert_eq!(found, expected);
         let image = ["A=\0".to_owned()];
         assert!(matches!(environment(&unit, &spec, &image, "/"), Err(ProcessError::Nul { .. })));
+    }
+
+    #[test]
+    fn the_working_directory_is_absolute() {
+        for (text, path) in [("", "/"), ("/", "/"), ("app", "/app"), ("/srv/web", "/srv/web"), ("//x", "/x")] {
+            assert_eq!(working_dir(text).as_deref(), Ok(path));
+        }
+        assert!(working_dir("/a\0").is_err());
     }
 
     #[test]

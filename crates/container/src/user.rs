@@ -25,7 +25,7 @@ pub(crate) struct Credentials {
 
 /// Why nobody could be found who is to run in the container.
 #[derive(Debug, thiserror::Error)]
-pub enum UserError {
+pub(crate) enum UserError {
     /// The text can't mean anybody.
     #[error("{0:?} is no user: write NAME, NUMBER or either with :GROUP, and numbers up to 2147483647")]
     Bad(String),
