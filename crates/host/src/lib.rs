@@ -9,4 +9,5 @@ pub mod net;
 pub mod overlay;
 pub mod process;
 pub mod root;
+pub mod terminal;
 pub mod time;

@@ -7,16 +7,17 @@
 //! /run/abide       agent.sock  hook.sock  units/                     of this boot
 //! ```
 //!
-//! With `--root DIR` these are `DIR/state` and `DIR/run`. All folders are root's alone. Every name that the kernel knows
+//! With `--root DIR` these are `DIR/state` and `DIR/run`. What is in them is root's alone, but for `hook.sock`: whoever may
+//! push must get to it, so others may go through the run folder, and see nothing in it. Every name that the kernel knows
 //! (bridge, links, control groups, tables) is made of the root's tag, so several live side by side.
 
 use crate::fs::{self, Dir, Resolve, Sync};
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
-    fs::File,
+    fs::{DirBuilder, File, Permissions},
     io::{self, Read as _},
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -91,9 +92,11 @@ impl Paths {
         }
     }
 
-    /// Makes both folders, for root alone, and says where they really are: without symbolic links.
+    /// Makes the folders and says where they really are: without symbolic links.
     pub fn make(&self) -> Result<Self, Error> {
-        Ok(Self { state: make(&self.state)?, run: make(&self.run)? })
+        let made = Self { state: make(&self.state, 0o700)?, run: make(&self.run, 0o711)? };
+        make(&made.units(), 0o700)?;
+        Ok(made)
     }
 
     /// Where the agent listens.
@@ -177,9 +180,16 @@ impl fmt::Display for Tag {
     }
 }
 
-fn make(path: &Path) -> Result<PathBuf, Error> {
+/// A folder that is there already is put right: an earlier release may have made it, or a careless hand.
+fn make(path: &Path, mode: u32) -> Result<PathBuf, Error> {
     let failed = |act| move |source| Error::Path { act, path: path.to_owned(), source };
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("make the folder"))?;
+    let above = path.parent().map_or(Ok(()), |above| DirBuilder::new().recursive(true).mode(0o755).create(above));
+    above.map_err(failed("make the folder above"))?;
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("make the folder")(error)),
+        _ => {}
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed("set the mode of"))?;
     path.canonicalize().map_err(failed("open the folder"))
 }
 
@@ -232,6 +242,16 @@ mod tests {
         drop(root);
         let root = Root::open(&paths).unwrap();
         assert_eq!((root.network(), root.tag()), (Some("10.1.0.0/20"), tag));
+    }
+
+    #[test]
+    fn others_may_go_through_the_run_folder_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::of(Some(folder.path())).make().unwrap();
+        std::fs::set_permissions(&paths.state, Permissions::from_mode(0o777)).unwrap();
+        let paths = paths.make().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!([&paths.state, &paths.run, &paths.units()].map(|path| mode(path)), [0o700, 0o711, 0o700]);
     }
 
     #[test]

@@ -19,12 +19,14 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`job`], [`message`], [`record`] | what is said and written; both sides use these |
+//! | [`date`] | dates in logs |
 //! | [`wire`] | how: length-prefixed, bounded |
 //! | `sys` | the system calls, with results |
 //! | `first`, `root`, `identity` | what the first process does before it is the program |
 //! | `enter` | a further process in the instance |
 //! | `log`, `forward`, `serve`, [`run`] | the keeper itself |
 
+pub mod date;
 mod enter;
 mod first;
 mod forward;

@@ -24,7 +24,6 @@ mod attribute;
 pub mod conntrack;
 pub mod lease;
 pub mod link;
-pub mod listener;
 pub mod namespace;
 mod netlink;
 pub mod nft;
