@@ -33,8 +33,8 @@ pub struct Init<'a> {
     pub group: Option<u32>,
     /// The program that hooks run, by an absolute path.
     pub program: &'a Path,
-    /// The root of its agent.
-    pub root: &'a Path,
+    /// The root of its agent; the machine's own if none.
+    pub root: Option<&'a Path>,
 }
 
 /// Whether there was one already.
@@ -161,10 +161,14 @@ fn write_hook(path: &Path, hook: &str, init: &Init<'_>) -> Result<(), InitError>
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|source| disk("creating the folder of", source))?;
     }
-    let mut text = format!("#!/bin/sh\n{MARK}\nexec ").into_bytes();
+    // Who pushes on this machine may have another root in mind, which isn't this repository's.
+    let mut text = format!("#!/bin/sh\n{MARK}\nunset ABIDE_ROOT\nexec ").into_bytes();
     text.extend(quote(init.program.as_os_str()));
-    text.extend(format!(" hook {hook} --root ").into_bytes());
-    text.extend(quote(init.root.as_os_str()));
+    text.extend(format!(" hook {hook}").into_bytes());
+    if let Some(root) = init.root {
+        text.extend(b" --root ");
+        text.extend(quote(root.as_os_str()));
+    }
     text.extend(b" \"$@\"\n");
     // By rename: a push that runs meanwhile reads the old one or the new one.
     let new = path.with_extension("new");

@@ -14,7 +14,7 @@ use std::{
 
 fn make(place: &Place, group: Option<u32>) -> Result<Made, InitError> {
     let program = helper();
-    let root = Path::new("/it's a root");
+    let root = Some(Path::new("/it's a root"));
     init(&place.path("deploy.git"), &Init { branch: "main", group, program: &program, root })
 }
 
@@ -93,8 +93,7 @@ fn the_repository_is_fit_to_deploy() {
     assert_eq!(make(&place, None).unwrap(), Made::Again);
     fs::write(place.path("deploy.git/hooks/post-receive"), "#!/bin/sh\necho mine\n").unwrap();
     assert!(matches!(make(&place, None), Err(InitError::ForeignHook(_))));
-    let foreign =
-        init(&place.path("work"), &Init { branch: "main", group: None, program: &helper(), root: Path::new("/") });
+    let foreign = init(&place.path("work"), &Init { branch: "main", group: None, program: &helper(), root: None });
     assert!(matches!(foreign, Err(InitError::NotEmpty(path)) if text(&path) == text(&place.path("work"))));
 }
 
@@ -120,7 +119,7 @@ fn another_user_of_the_group_pushes() {
     // The tests' own program may lie where others can't get.
     let program = place.path("helper");
     fs::copy(helper(), &program).unwrap();
-    let root = Path::new("/");
+    let root = None;
     let group = Some(65533);
     init(&place.path("deploy.git"), &Init { branch: "main", group, program: &program, root }).unwrap();
     place.write("a.yaml", volume("a"));
