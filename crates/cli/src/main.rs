@@ -3,20 +3,42 @@
 //! | module | what it is |
 //! |---|---|
 //! | `args` | every command and flag, with the texts of `--help` |
-//! | `exit` | what exit codes mean, everywhere |
-//! | `output` | `-o json`, `-o yaml`, or words |
-//! | `validate`, `schema` | a command each |
+//! | `exit` | what exit codes mean, everywhere, and why a command fails |
+//! | `output`, `render`, `live` | `-o json`, `-o yaml`, or words; the words; progress |
+//! | `here`, `ask`, `client`, `watch` | the root; who answers for it; what becomes of what was asked |
+//! | `units`, `documents` | units as people write them; files as people have them |
+//! | `agent` | all crates put together |
+//! | the others | a command each |
 
+#![forbid(unsafe_code)]
+
+mod agent;
+mod apply;
 mod args;
+mod ask;
+mod client;
+mod decide;
+mod documents;
+mod events;
 mod exit;
+mod get;
+mod here;
+mod init;
+mod live;
 mod output;
+mod plan;
+mod render;
 mod schema;
+mod source;
+mod units;
 mod validate;
+mod watch;
 
-use args::{Args, Command};
+use args::{Args, Command, Process, Task};
 use clap::{CommandFactory, Parser, error::ErrorKind};
-use exit::Exit;
-use std::{io, process::ExitCode};
+use exit::{Done, Exit, Failure};
+use here::Here;
+use std::{path::Path, process::ExitCode};
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -29,12 +51,40 @@ fn main() -> ExitCode {
         }
     };
     match args.command {
-        Command::Validate(command) => validate::run(&command),
-        Command::Schema(command) => schema::run(&command),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "abide", &mut io::stdout());
-            Exit::Done
+        Command::Task(task) => run(&task, args.root.as_deref()).unwrap_or_else(refused).into(),
+        Command::Process(Process::Fetch { job }) => abide_git::fetch_child(&job),
+        Command::Process(Process::Vmm { directory }) => abide_vm::vmm_main([directory]),
+        Command::Process(Process::Keeper) => abide_keeper::run::main(),
+    }
+}
+
+fn refused(Failure { exit, text }: Failure) -> Exit {
+    output::complain(&format!("abide: {text}\n"));
+    exit
+}
+
+fn run(task: &Task, root: Option<&Path>) -> Done {
+    let here = &Here::new(root)?;
+    match task {
+        Task::Agent => agent::run(here),
+        Task::Init(command) => init::run(here, command),
+        Task::Source(command) => source::run(here, &command.command),
+        Task::Apply(command) => apply::run(here, command),
+        Task::Plan(command) => plan::run(here, command),
+        Task::Follow(command) => decide::follow(here, command),
+        Task::Rollback(command) => decide::rollback(here, command),
+        Task::Allow(command) => decide::allow(here, command),
+        Task::Down => decide::down(here),
+        Task::Get(command) => get::run(here, command),
+        Task::Events(command) => events::run(here, command),
+        Task::Retry(command) => decide::retry(here, command),
+        Task::Validate(command) => validate::run(command),
+        Task::Schema(command) => schema::run(command),
+        Task::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "abide", &mut text);
+            output::say(&String::from_utf8_lossy(&text));
+            Ok(Exit::Done)
         }
     }
-    .into()
 }

@@ -16,18 +16,33 @@ pub(crate) enum Format {
     Yaml,
 }
 
-/// Prints a value, in words by `text`. A reader that went away is no failure.
+/// Prints a value, in words by `text`.
 pub(crate) fn print(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) {
     let printed = match format {
         Format::Text => Ok(text()),
         Format::Json => serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| error.to_string()),
         Format::Yaml => serde_yaml::to_string(value).map_err(|error| error.to_string()),
     };
+    match printed {
+        Ok(text) => say(&text),
+        Err(error) => complain(&format!("abide: the answer has no such form: {error}\n")),
+    }
+}
+
+/// Prints words.
+pub(crate) fn say(text: &str) {
+    // A reader that went away is no failure: `abide … | head` closes the pipe early.
+    let _is_read = try_say(text);
+}
+
+/// Prints words, and tells whether anybody reads on.
+pub(crate) fn try_say(text: &str) -> bool {
     let mut stdout = io::stdout().lock();
-    let written = match &printed {
-        Ok(text) => stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()),
-        Err(error) => writeln!(io::stderr(), "abide: the answer has no such form: {error}"),
-    };
-    // `abide … | head` closes the pipe early.
-    drop(written);
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
+}
+
+/// Prints why something isn't done.
+pub(crate) fn complain(text: &str) {
+    // Nobody is left to be told where this fails.
+    drop(io::stderr().lock().write_all(text.as_bytes()));
 }

@@ -1,9 +1,13 @@
 //! `abide schema`
 
-use crate::{args::Schema, exit::Exit, output};
+use crate::{
+    args::Schema,
+    exit::{Done, Exit},
+    output,
+};
 
-pub(crate) fn run(command: &Schema) -> Exit {
+pub(crate) fn run(command: &Schema) -> Done {
     let schema = if command.source { abide_spec::schema::source() } else { abide_spec::schema::repository() };
     output::print(command.output, &schema, || format!("{schema:#}\n"));
-    Exit::Done
+    Ok(Exit::Done)
 }

@@ -1,0 +1,64 @@
+//! Sources out of repositories and folders.
+
+use crate::exit::with_causes;
+use abide_agent::{Opened, Opening, SourceFactory};
+use abide_git::{
+    GitSource, Settings, folder,
+    revision::{ReopenError, reopen},
+};
+use abide_reconcile::{Fault, Revision, SourceId, spec::kind::SourceSpec};
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+/// This very program, whatever the file that it was started from is by now.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// Makes sources whose state is below this folder.
+pub(super) struct Factory {
+    /// `sources/` of the state folder.
+    pub(super) sources: PathBuf,
+}
+
+impl Factory {
+    fn settings(&self, id: &SourceId, spec: &SourceSpec) -> Result<Settings, Fault> {
+        let directory = self.sources.join(id.to_string());
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+        made.map_err(|error| Fault::Again(format!("making {}: {error}", directory.display()).into()))?;
+        Ok(Settings {
+            id: id.clone(),
+            spec: spec.clone(),
+            directory,
+            program: PROGRAM.into(),
+            said: None,
+            keep: Vec::new(),
+            bounds: Default::default(),
+        })
+    }
+}
+
+impl SourceFactory for Factory {
+    fn open(&self, opening: &Opening) -> Result<Opened, Fault> {
+        let Opening { id, spec, said, keep } = opening.clone();
+        let settings = Settings { said, keep, ..self.settings(&id, &spec)? };
+        let source = GitSource::new(settings).map_err(|error| Fault::Never(error.to_string().into()))?;
+        let waker = source.waker();
+        Ok(Opened { source: Box::new(source), wake: Box::new(move || waker.wake()) })
+    }
+
+    fn reopen(&self, id: &SourceId, spec: &SourceSpec, commit: &str) -> Result<Revision, Fault> {
+        reopen(&self.settings(id, spec)?, commit).map_err(|error| {
+            let text = with_causes(&error).into();
+            if matches!(error, ReopenError::Id(_)) { Fault::Never(text) } else { Fault::Again(text) }
+        })
+    }
+
+    fn commit_folder(&self, id: &SourceId, spec: &SourceSpec) -> Result<Revision, Fault> {
+        let settings = self.settings(id, spec)?;
+        let commit = folder::commit(Path::new(&spec.git.url), &settings.directory);
+        let commit = commit.map_err(|error| Fault::Again(with_causes(&error).into()))?;
+        self.reopen(id, spec, &commit.to_string())
+    }
+}

@@ -1,0 +1,81 @@
+//! `abide agent`, and an agent for one request.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `assemble` | all crates, put together |
+//! | `factory` | sources out of repositories and folders |
+//! | `inspector` | what probes and people ask about instances |
+
+mod assemble;
+mod factory;
+mod inspector;
+
+use crate::{
+    ask::{Holder, holder},
+    client::Heard,
+    exit::{Done, Exit, Failure},
+    here::Here,
+    render::style::Style,
+};
+use abide_agent::{Agent, Hold, Mode, api::Request};
+use assemble::Assembled;
+use std::{io, ops::ControlFlow, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// How long an agent waits for commands that are under way on its root.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Serves until a signal says that it is enough.
+pub(crate) fn run(here: &Here) -> Done {
+    log("info");
+    let hold = match holder(here, PATIENCE)? {
+        Holder::Us(hold) => hold,
+        Holder::Other(_) => {
+            let state = here.paths.state.display();
+            let text = format!("another agent holds {state}: stop it first, or choose another root with --root");
+            return Err(Failure::failed(text));
+        }
+    };
+    let Assembled { parts } = assemble::assemble(here, hold)?;
+    let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
+    runtime.block_on(async {
+        let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        let stop = async move {
+            let [terminate, interrupt] = &mut ends;
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            tracing::info!("the agent ends; what runs, runs on");
+        };
+        Agent::new(parts, Mode::Act)?.serve(stop).await?;
+        Ok::<(), Failure>(())
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Answers one request in this process.
+pub(crate) fn ask(
+    here: &Here,
+    hold: Hold,
+    mode: Mode,
+    request: Request,
+    say: &mut dyn FnMut(Heard) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    log("warn");
+    let Assembled { parts } = assemble::assemble(here, hold)?;
+    let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
+    let agent = Agent::new(parts, mode)?;
+    runtime.block_on(agent.ask(request, |reply| {
+        // It is one request: what it says last is the end.
+        let _more = say(Heard::Reply(reply));
+    }));
+    Ok(())
+}
+
+/// What happens goes to standard error; `ABIDE_LOG` says how much (`debug`, or `abide_agent=debug,warn`).
+fn log(usual: &str) {
+    let filter = EnvFilter::try_from_env("ABIDE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
+    let is_coloured = Style::of(&io::stderr()) == Style::Coloured;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(is_coloured);
+    // A second request of one command finds it set up.
+    drop(subscriber.try_init());
+}

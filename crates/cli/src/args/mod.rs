@@ -1,0 +1,123 @@
+//! Every command and flag, with the texts of `--help`.
+//!
+//! | module | whose arguments |
+//! |---|---|
+//! | here | of commands that are about the program itself, and about documents alone |
+//! | [`sources`] | about what is wished: repositories, folders, commits |
+//! | [`units`] | about what runs |
+
+pub(crate) mod sources;
+pub(crate) mod units;
+
+use crate::output::Format;
+use clap::{Parser, Subcommand, ValueHint};
+use std::{ffi::OsString, path::PathBuf};
+
+/// Machines that abide by Git: a repository of YAML says what a machine runs, and abide sees to it
+#[derive(Debug, Parser)]
+#[command(name = "abide", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    /// Where everything of one agent is: another root is another machine
+    ///
+    /// Unless said, what lasts is in /var/lib/abide, and what is of this boot in /run/abide.
+    #[arg(long, global = true, env = "ABIDE_ROOT", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) root: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    #[command(flatten)]
+    Task(Task),
+    #[command(flatten)]
+    Process(Process),
+}
+
+/// What abide starts of itself: whole processes, which say themselves how they end.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Process {
+    /// The agent's child that meets what a Git server sends
+    #[command(hide = true)]
+    Fetch { job: OsString },
+    /// The process of a virtual machine
+    #[command(hide = true)]
+    Vmm { directory: OsString },
+    /// The parent of an instance, where no smaller program is embedded
+    #[command(hide = true)]
+    Keeper,
+}
+
+/// What people ask for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Follow the sources of this machine and see to it that what they say runs
+    ///
+    /// Goes on until SIGTERM or SIGINT. What runs, runs on then; nothing restarts what exits.
+    Agent,
+    Init(sources::Init),
+    Source(sources::Source),
+    Apply(sources::Apply),
+    Plan(sources::Plan),
+    Follow(sources::Follow),
+    Rollback(sources::Rollback),
+    Allow(sources::Allow),
+    /// Stop everything of this root, keep its volumes, and suspend its sources
+    Down,
+    Get(units::Get),
+    Events(units::Events),
+    Retry(units::Retry),
+    Validate(Validate),
+    Schema(Schema),
+    /// Print a shell's completions
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// The form of what is printed.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Output {
+    /// In which form to print it
+    #[arg(short = 'o', long = "output", value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+/// Check documents: every mistake of every file, with its place and what would be right
+///
+/// Exits with 0 if there is none, with 3 if there are mistakes, and with 1 if something can't be read.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Validate {
+    /// Folders, each checked as a whole, or single documents
+    #[arg(required = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// A file of kind Source, whose grants the documents may use
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) source: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Check what this machine offers, and say what is lost where something is missing
+///
+/// Exits with 1 if something essential is missing.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Print the JSON Schema of what may be written, for editors and other tools
+#[derive(Debug, clap::Args)]
+pub(crate) struct Schema {
+    /// Of what the machine's owner writes about a source, instead of what a repository may say
+    #[arg(long, conflicts_with = "status")]
+    pub(crate) source: bool,
+    /// Of what `abide get -o json` prints
+    #[arg(long)]
+    pub(crate) status: bool,
+    /// In which form to print it
+    #[arg(short, long, value_enum, default_value_t = Format::Json)]
+    pub(crate) output: Format,
+}

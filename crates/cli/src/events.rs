@@ -1,0 +1,56 @@
+//! `abide events`
+
+use crate::{
+    args::units::Events,
+    ask::ask,
+    client::Heard,
+    exit::{Done, Exit, Failure},
+    here::Here,
+    output::{self, Format},
+    render::{board::event, style::Style},
+};
+use abide_agent::{
+    Mode,
+    api::{Happening, Reply, Request},
+};
+use std::ops::ControlFlow;
+
+pub(crate) fn run(here: &Here, command: &Events) -> Done {
+    let mut refused = None;
+    let style = Style::of_output();
+    ask(here, Mode::LookOnly, Request::Events { follow: command.follow }, &mut |heard| {
+        match heard {
+            Heard::Reply(Reply::Happened(happening)) => return show(&happening, command.output.format, style),
+            Heard::Reply(Reply::Refused { message }) => refused = Some(message),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    refused.map_or(Ok(Exit::Done), |message| Err(Failure::refused(message)))
+}
+
+/// A line each, also of JSON, so that a program can read them as they come.
+fn show(happening: &Happening, format: Format, style: Style) -> ControlFlow<()> {
+    let text = match format {
+        Format::Text => event(happening, style) + "\n",
+        Format::Json => serde_json::to_string(happening).unwrap_or_default() + "\n",
+        Format::Yaml => format!("---\n{}", serde_yaml::to_string(happening).unwrap_or_default()),
+    };
+    // Who closed the pipe has seen enough, and waiting on would be for nobody.
+    if output::try_say(&text) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+/// The last ones about a unit, as `SCOPE:KIND/NAME`.
+pub(crate) fn about(here: &Here, source: &str, unit: &str) -> Result<Vec<Happening>, Failure> {
+    let mut found = Vec::new();
+    ask(here, Mode::LookOnly, Request::Events { follow: false }, &mut |heard| {
+        if let Heard::Reply(Reply::Happened(happening)) = heard
+            && happening.source.as_deref() == Some(source)
+            && happening.unit.as_deref() == Some(unit)
+        {
+            found.push(happening);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,50 @@
+//! Texts for people, out of values: all pure, so that tests read what a person sees.
+//!
+//! | module | what it shows |
+//! |---|---|
+//! | [`style`] | colours, or none |
+//! | [`table`] | columns |
+//! | [`status`] | how things stand |
+//! | [`unit`] | one unit, with all that is known of it |
+//! | [`plan`] | what would change |
+//! | [`board`] | what is going on, and how it ended |
+
+pub(crate) mod board;
+pub(crate) mod plan;
+pub(crate) mod status;
+pub(crate) mod style;
+pub(crate) mod table;
+pub(crate) mod unit;
+
+/// A number of things: `1 unit`, `2 units`.
+pub(crate) fn count(n: usize, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// A commit's id as people read it.
+pub(crate) fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}
+
+/// A span of time as people read it.
+pub(crate) fn span(ms: u64) -> String {
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        10_000..120_000 => format!("{} s", ms / 1000),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        let cases = [(0, "0 ms"), (999, "999 ms"), (1250, "1.2 s"), (59_999, "59 s"), (125_000, "2 min 5 s")];
+        for (ms, text) in cases {
+            assert_eq!(span(ms), text);
+        }
+    }
+}
