@@ -1,12 +1,12 @@
 //! Processes that can't be mistaken for others, and word of their end.
 
 pub use abide_keeper::record::Life;
+pub use nix::sys::signal::Signal;
 
 use nix::{
     errno::Errno,
     sys::{
         epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-        signal::Signal,
         wait::{Id, WaitPidFlag, waitid},
     },
 };

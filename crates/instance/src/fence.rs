@@ -35,11 +35,6 @@ impl Fences {
         act()
     }
 
-    /// Whether an order of this unit is being carried out.
-    pub(crate) fn is_busy(&self, unit: &UnitId) -> bool {
-        self.of(unit).try_lock().is_err()
-    }
-
     fn of(&self, unit: &UnitId) -> Arc<Mutex<Ticket>> {
         let mut units = self.units.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(units.entry(unit.clone()).or_default())
@@ -71,7 +66,5 @@ mod tests {
             let result = fences.in_turn(&order(epoch, n), || Ok(()));
             assert_eq!(result, if is_done { Ok(()) } else { Err(Fault::Cancelled) }, "{epoch}-{n}");
         }
-        assert!(!fences.is_busy(&unit));
-        fences.in_turn(&order(2, 7), || Ok(assert!(fences.is_busy(&unit)))).unwrap();
     }
 }

@@ -4,12 +4,23 @@
 
 #![forbid(unsafe_code)]
 
+mod condition;
 mod fault;
 mod fence;
+mod ground;
+mod instances;
+mod network;
 pub mod place;
+mod reading;
+mod record;
 pub mod runtime;
 mod volume;
 
+pub use ground::{Ground, GroundError, Inspected};
+pub use instances::Instances;
+pub use network::NetworkError;
 pub use place::{instance_directory, log_directory, log_file, unit_folder};
+pub use reading::{Instance, read_instances};
+pub use record::RecordError;
 pub use runtime::{Launch, Link, Place, Runtime};
 pub use volume::{VolumeData, VolumeError, Volumes};

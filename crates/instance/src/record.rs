@@ -21,7 +21,6 @@ const VERSION: u32 = 1;
 /// A unit's ConfigMaps and Secrets are in there, each of 1 MiB at most.
 const BYTES_MAX: u64 = 64 << 20;
 
-const INSTANCE: &str = "instance.json";
 const UNIT: &str = "unit.json";
 
 /// What can go wrong with records.
@@ -95,16 +94,18 @@ struct Version {
 }
 
 impl InstanceRecord {
+    pub(crate) const FILE: &str = "instance.json";
+
     pub(crate) fn new(boot: String, unit: Unit, attempt: u32, network: Option<Attached>, group: Group) -> Self {
         Self { v: VERSION, boot, unit, attempt, network, group }
     }
 
     pub(crate) fn read(directory: &Dir) -> Result<Option<Self>, RecordError> {
-        read(directory, INSTANCE)
+        read(directory, Self::FILE)
     }
 
     pub(crate) fn write(&self, directory: &Dir) -> Result<(), RecordError> {
-        write(directory, INSTANCE, self)
+        write(directory, Self::FILE, self)
     }
 }
 

@@ -91,7 +91,7 @@ impl Keepers {
         if job.len() > MESSAGE_BYTES_MAX {
             return Err(SpawnError::TooLong { bytes: job.len() });
         }
-        let (mut agent, theirs) = UnixStream::pair().map_err(SpawnError::Keeper)?;
+        let (agent, theirs) = UnixStream::pair().map_err(SpawnError::Keeper)?;
         let mut command = match &self.program {
             Some(program) => Command::new(format!("/proc/self/fd/{}", program.as_raw_fd())),
             None => {
@@ -102,17 +102,27 @@ impl Keepers {
         };
         // With nothing to do between fork and exec, the standard library needs no copy of this process.
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null()).env_clear();
-        // Not waited for: who watches for its end does that (`process::Exits`).
-        drop(command.spawn().map_err(SpawnError::Keeper)?);
+        let mut keeper = command.spawn().map_err(SpawnError::Keeper)?;
+        // It holds the other end of the connection.
         drop(command);
-        agent.set_read_timeout(Some(PATIENCE)).map_err(SpawnError::Keeper)?;
-        let (length, rest) = job.split_at(size_of::<u32>());
-        send(&agent, length, descriptors).and_then(|()| agent.write_all(rest)).map_err(SpawnError::Silent)?;
-        match read_framed(&mut agent).map_err(SpawnError::Silent)? {
-            Making::Created { pid } => Ok(Created { agent, pid }),
-            Making::Failed(failure) => Err(SpawnError::Failed(failure)),
-            Making::Started => Err(SpawnError::Silent(io::ErrorKind::InvalidData.into())),
+        let created = make(agent, &job, descriptors);
+        if created.is_err() {
+            // Nobody else knows of it. One that is made is waited for by who watches for its end (`process::Exits`).
+            let _ = keeper.kill().and_then(|()| keeper.wait());
         }
+        created
+    }
+}
+
+/// Tells the keeper what to make, and hears of it.
+fn make(mut agent: UnixStream, job: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<Created, SpawnError> {
+    agent.set_read_timeout(Some(PATIENCE)).map_err(SpawnError::Keeper)?;
+    let (length, rest) = job.split_at(size_of::<u32>());
+    send(&agent, length, descriptors).and_then(|()| agent.write_all(rest)).map_err(SpawnError::Silent)?;
+    match read_framed(&mut agent).map_err(SpawnError::Silent)? {
+        Making::Created { pid } => Ok(Created { agent, pid }),
+        Making::Failed(failure) => Err(SpawnError::Failed(failure)),
+        Making::Started => Err(SpawnError::Silent(io::ErrorKind::InvalidData.into())),
     }
 }
 

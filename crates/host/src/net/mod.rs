@@ -24,6 +24,7 @@ mod attribute;
 pub mod conntrack;
 pub mod lease;
 pub mod link;
+pub mod listener;
 pub mod namespace;
 mod netlink;
 pub mod nft;
