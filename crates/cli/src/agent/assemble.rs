@@ -1,36 +1,74 @@
 //! All crates, put together: the agent's parts for a root.
+//!
+//! ```text
+//!   Root ── Ground ─┬─ Volumes ────────────────────────────── Kind::Volume
+//!                   ├─ Instances<Containers> ── Images ────── Kind::Container
+//!                   └─ Instances<VirtualMachines> ─────────── Kind::VirtualMachine
+//!   Hints ◄── exits of processes                 Factory ──── repositories and folders
+//! ```
 
-use super::{factory::Factory, inspector::Instances};
+use super::{factory::Factory, inspector::OnGround};
 use crate::{exit::Failure, here::Here};
-use abide_agent::{Clock, Hints, Hold, Parts, Paths};
+use abide_agent::{Clock, Hints, Hold, Parts, Paths, Sweep};
+use abide_container::Containers;
 use abide_host::{root::Root, time::boottime};
-use abide_instance::Volumes;
+use abide_image::{Images, Options};
+use abide_instance::{Ground, GroundError, Instances};
 use abide_reconcile::{Backend, Kind, Limits};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// An agent's parts.
 pub(super) struct Assembled {
     pub(super) parts: Parts,
+    pub(super) ground: Arc<Ground>,
 }
 
-/// Puts together who acts for this root. Nothing is changed by it.
+/// Puts together who acts for this root.
 pub(super) fn assemble(here: &Here, hold: Hold) -> Result<Assembled, Failure> {
     let paths = here.paths.make()?;
-    let root = Root::open(&paths)?;
     let hints = Hints::default();
-    let volumes = Arc::new(Volumes::open(root.state(), hold.epoch())?);
-    let backends: [(Kind, Arc<dyn Backend>); 1] = [(Kind::Volume, volumes)];
-    let factory = Factory { sources: paths.state.join("sources") };
+    let told = hints.clone();
+    let ground = Ground::open(Root::open(&paths)?, hold.epoch(), move |unit| told.look(unit))?;
+    let images = Images::open(&paths.state.join("images"), &paths.state.join("files"), Options::default())?;
+    let images = Arc::new(images);
+    let containers = || Containers::new(Arc::clone(&images), Arc::clone(ground.volumes()), &paths);
+    let backends: [(Kind, Arc<dyn Backend>); 2] = [
+        (Kind::Container, Arc::new(Instances::new(Arc::clone(&ground), containers()?))),
+        (Kind::Volume, Arc::<abide_instance::Volumes>::clone(ground.volumes())),
+    ];
     let parts = Parts {
-        paths: Paths { state: paths.state, run: paths.run },
         hold,
         clock: Clock::new(boottime),
         limits: Limits::default(),
         backends: BTreeMap::from(backends),
-        inspector: Arc::new(Instances),
-        factory: Arc::new(factory),
+        inspector: Arc::new(OnGround(Arc::clone(&ground))),
+        factory: Arc::new(Factory { sources: paths.state.join("sources") }),
         hints,
-        sweep: Box::new(|_| {}),
+        sweep: sweep(containers()?),
+        paths: Paths { state: paths.state, run: paths.run },
     };
-    Ok(Assembled { parts })
+    Ok(Assembled { parts, ground })
+}
+
+/// Clears away images that no unit needs.
+fn sweep(containers: Containers) -> Sweep {
+    Box::new(move |units| match containers.prune(units.iter().map(|unit| &**unit)) {
+        Ok(None | Some(0)) => {}
+        Ok(Some(images)) => tracing::info!(images, "images that nothing needs any more are gone"),
+        Err(error) => {
+            let error = crate::exit::with_causes(&error);
+            tracing::warn!(%error, "could not clear away images that nothing needs any more");
+        }
+    })
+}
+
+/// Takes away the network and what else all instances share, if there are none.
+pub(super) fn leave(ground: &Ground) {
+    match ground.tear_down() {
+        Ok(()) | Err(GroundError::InUse { .. }) => {}
+        Err(error) => {
+            let error = crate::exit::with_causes(&error);
+            tracing::warn!(%error, "could not take away all that instances shared");
+        }
+    }
 }

@@ -37,7 +37,7 @@ pub(crate) fn run(here: &Here) -> Done {
             return Err(Failure::failed(text));
         }
     };
-    let Assembled { parts } = assemble::assemble(here, hold)?;
+    let Assembled { parts, ground } = assemble::assemble(here, hold)?;
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
     runtime.block_on(async {
         let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
@@ -49,6 +49,8 @@ pub(crate) fn run(here: &Here) -> Done {
         Agent::new(parts, Mode::Act)?.serve(stop).await?;
         Ok::<(), Failure>(())
     })?;
+    drop(runtime);
+    assemble::leave(&ground);
     Ok(Exit::Done)
 }
 
@@ -61,13 +63,17 @@ pub(crate) fn ask(
     say: &mut dyn FnMut(Heard) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
     log("warn");
-    let Assembled { parts } = assemble::assemble(here, hold)?;
+    let Assembled { parts, ground } = assemble::assemble(here, hold)?;
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
     let agent = Agent::new(parts, mode)?;
     runtime.block_on(agent.ask(request, |reply| {
         // It is one request: what it says last is the end.
         let _more = say(Heard::Reply(reply));
     }));
+    drop(runtime);
+    if mode == Mode::Act {
+        assemble::leave(&ground);
+    }
     Ok(())
 }
 
