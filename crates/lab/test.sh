@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 # name of a program : Debian's package that has it
-needs="busybox:busybox-static fcgiwrap:fcgiwrap git:git musl-gcc:musl-tools nginx:nginx openssl:openssl docker-registry:docker-registry skopeo:skopeo nft:nftables"
+needs="busybox:busybox-static fcgiwrap:fcgiwrap git:git musl-gcc:musl-tools nginx:nginx openssl:openssl docker-registry:docker-registry skopeo:skopeo nft:nftables buildah:buildah pg_ctlcluster:postgresql"
 missing=""
 for need in $needs; do
   command -v "${need%%:*}" >/dev/null 2>&1 || missing="$missing ${need#*:}"

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `programs` | what runs inside: the bare-metal guest, and the server of `hello/` |
 //! | `oci` | images, made byte by byte |
+//! | `debian` | images of real software, out of Debian's packages |
 //! | `registry` | Debian's registry, on a port that the kernel chose |
 //! | `server` | servers that answer as a test wants |
 //! | `rig` | a machine of one's own: root, agent, repository |
@@ -17,6 +18,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+pub mod debian;
 pub mod http;
 mod neighbour;
 pub mod oci;
