@@ -6,6 +6,7 @@
 mod hostile;
 mod image;
 mod life;
+mod real;
 mod rig;
 mod rights;
 mod spec;

@@ -32,7 +32,7 @@ use std::{
 
 const EPOCH: u64 = 1;
 /// Nothing here takes long, but the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A root with a runtime.
 pub(crate) struct Rig {
@@ -72,9 +72,7 @@ impl Rig {
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("container-").tempdir().unwrap();
         let paths = Paths::of(Some(folder.path())).make().unwrap();
-        for name in ["state/files", "run/units"] {
-            fs::create_dir(folder.path().join(name)).unwrap();
-        }
+        fs::create_dir(paths.state.join("files")).unwrap();
         let image = write(&folder.path().join("image"), &[image::base()], &Config::default());
         let ((containers, volumes), keepers) = (open(&paths), Keepers::new().unwrap());
         Self { folder, paths, containers, volumes, keepers, image, count: Cell::new(0) }
@@ -117,8 +115,13 @@ impl Rig {
         let image = if fields.contains("image:") { String::new() } else { format!("\n  image: \"{}\"", self.image) };
         let fields: String = fields.lines().flat_map(|line| ["\n  ", line]).collect();
         let head = "apiVersion: abide.dev/v1alpha1\nkind: Container\nmetadata: {name: web}\nspec:";
-        let grants =
-            Grants { host_paths: vec!["/".to_owned()], host_network: true, privileged: true, ..Grants::default() };
+        let grants = Grants {
+            host_paths: vec!["/".to_owned()],
+            host_network: true,
+            privileged: true,
+            insecure_registries: insecure(&fields),
+            ..Grants::default()
+        };
         let context = Context { scope: &Scope::new("test").unwrap(), grants: &grants };
         let text = format!("{head}{image}{fields}\n---\n{documents}");
         let tree = MemoryTree([("all.yaml".to_owned(), Arc::from(text.as_bytes()))].into());
@@ -243,6 +246,12 @@ fn open(paths: &Paths) -> (Containers, Arc<Volumes>) {
 fn write(at: &Path, layers: &[Layer], config: &Config) -> String {
     abide_lab::oci::image(config, layers).write_layout(at, "test");
     format!("oci:{}", at.display())
+}
+
+/// The registry of an image on this machine, which is spoken to by http.
+fn insecure(fields: &str) -> Vec<String> {
+    let images = fields.lines().filter_map(|line| line.trim_start().strip_prefix("image: 127.0.0.1:"));
+    images.filter_map(|image| Some(format!("127.0.0.1:{}", image.split_once('/')?.0))).collect()
 }
 
 /// Every file below a folder with this text in it.
