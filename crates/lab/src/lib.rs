@@ -12,7 +12,8 @@
 //! | `ports` | host ports for tests side by side |
 //! | `traces` | what the kernel has of a root |
 //!
-//! Scripts: `test.sh` is all that must hold before a change lands, `linux.sh` runs a command in a small Linux.
+//! Scripts: `test.sh` is all that must hold before a change lands, `linux.sh` runs a command in a small Linux, `scenarios/` is
+//! what is tested there, and `quickstart.sh` shows the main job. The binary `abide-lab` makes images for them.
 //!
 //! Whatever can't go on here stops the test: helpers panic, and say what they were doing.
 
@@ -36,11 +37,17 @@ pub use registry::Registry;
 pub use rig::{Repository, Rig, Said, Snapshot};
 pub use traces::{Counts, Traces};
 
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 /// Runs a program of this machine to its end.
 pub fn run(program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).output();
     let output = output.unwrap_or_else(|error| panic!("this test needs {program}: {error}"));
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Writes a file with the folders above it.
+pub fn write(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
 }

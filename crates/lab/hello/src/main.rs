@@ -45,12 +45,16 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(what) => return failed("reading the environment", &what),
     };
+    let starts = match settings.data.as_deref().map(data::count_start).transpose() {
+        Ok(starts) => starts,
+        Err(error) => return failed("counting this start", &error),
+    };
     if let Some(code) = settings.exit {
         eprintln!("hello: told to exit with {code}");
         return ExitCode::from(code);
     }
     thread::sleep(settings.delay);
-    match serve(settings, &signals) {
+    match serve(settings, starts, &signals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed("serving", &error),
     }
@@ -61,8 +65,7 @@ fn failed(act: &str, error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn serve(settings: Settings, signals: &SigSet) -> std::io::Result<()> {
-    let starts = settings.data.as_deref().map(data::count_start).transpose()?;
+fn serve(settings: Settings, starts: Option<u64>, signals: &SigSet) -> std::io::Result<()> {
     // One socket for both families where there is IPv6.
     let any = format!("[::]:{}", settings.port);
     let any_v4 = format!("0.0.0.0:{}", settings.port);

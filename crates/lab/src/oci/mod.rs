@@ -9,7 +9,7 @@ mod store;
 
 use abide_spec::Digest;
 use serde_json::json;
-use std::{collections::BTreeMap, fs, io::Write as _};
+use std::{collections::BTreeMap, fs, io::Write as _, process::Command};
 
 /// A layer as plain archive, and as it is stored.
 pub type Layer = (Vec<u8>, Vec<u8>);
@@ -156,6 +156,19 @@ pub fn hello() -> Parts {
     let program = fs::read(crate::hello()).unwrap();
     let config = Config { entrypoint: vec!["/hello".to_owned()], ..Config::default() };
     image(&config, &[Files::new().file("hello", 0o755, &program).layer()])
+}
+
+/// This machine's static busybox, and nothing else: a shell, and all that a test wants to try inside.
+pub fn busybox() -> Parts {
+    let program = fs::read("/bin/busybox").unwrap_or_else(|error| panic!("this test needs busybox-static: {error}"));
+    let config = Config { command: vec!["/bin/sh".to_owned()], ..Config::default() };
+    let files = Files::new().folder("bin", 0o755).file("bin/busybox", 0o755, &program);
+    let listed = Command::new("/bin/busybox").arg("--list").output().unwrap();
+    let applets = String::from_utf8(listed.stdout).unwrap();
+    let others = applets.lines().filter(|applet| *applet != "busybox");
+    let files = others.fold(files, |files, applet| files.link(&format!("bin/{applet}"), "busybox"));
+    let files = files.folder("tmp", 0o1777).folder("etc", 0o755).file("etc/passwd", 0o644, b"root:x:0:0::/:/bin/sh\n");
+    image(&config, &[files.layer()])
 }
 
 /// What the bytes say they are compressed by, as a media type ends.

@@ -1,6 +1,7 @@
 //! An image in the three forms it has on a disk.
 
 use super::{Files, Parts};
+use crate::write;
 use abide_spec::Digest;
 use serde_json::json;
 use std::{fs, path::Path};
@@ -9,9 +10,7 @@ impl Parts {
     /// As OCI image layout: a folder.
     pub fn write_layout(&self, folder: &Path, name: &str) {
         for (path, bytes) in self.layout(name) {
-            let path = folder.join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
+            write(&folder.join(path), &bytes);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::traces::{self, Traces};
 use std::{
     fs::{self, OpenOptions},
     os::unix::{net::UnixStream, process::ExitStatusExt as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
@@ -210,10 +210,4 @@ impl std::fmt::Display for Said {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "exit code {}\n{}{}", self.code, self.out, self.err)
     }
-}
-
-/// Writes a file with the folders above it.
-fn write(path: &Path, bytes: &[u8]) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, bytes).unwrap();
 }

@@ -1,7 +1,7 @@
 //! A repository that is pushed to, and the clone that a test pushes from, by Git itself.
 
-use super::{Rig, Said, write};
-use crate::oci::Parts;
+use super::{Rig, Said};
+use crate::{oci::Parts, write};
 use std::{
     fs,
     path::{Path, PathBuf},
