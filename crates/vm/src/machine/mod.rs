@@ -105,9 +105,9 @@ pub enum End {
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PowerOff => f.write_str("powered off"),
-            Self::Reset => f.write_str("reset"),
-            Self::TripleFault => f.write_str("triple fault"),
+            Self::PowerOff => f.write_str("the guest switched itself off"),
+            Self::Reset => f.write_str("the guest reset itself"),
+            Self::TripleFault => f.write_str("the guest crashed: a fault in handling a fault in handling a fault"),
             Self::Failure(why) => f.write_str(why),
         }
     }

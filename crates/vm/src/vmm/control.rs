@@ -2,15 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 use std::{
+    fs::File,
     io::{self, ErrorKind, Read as _, Write as _},
     os::{
-        fd::{AsFd as _, BorrowedFd},
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd},
         unix::net::{UnixListener, UnixStream},
     },
+    path::Path,
+    time::Duration,
 };
 
 const CLIENTS_MAX: usize = 8;
 const LINE_MAX: usize = 256;
+/// A VMM answers between two events of its guest.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a VMM can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,10 +31,47 @@ pub enum Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
-    /// Whether the guest runs.
-    pub vcpus_run: bool,
     /// How often the guest has reset itself.
     pub resets: u32,
+}
+
+/// Why a VMM was not told.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// Nobody listens: it ended, or doesn't run so far.
+    #[error("no virtual machine runs in {directory}")]
+    Gone {
+        /// The instance's directory.
+        directory: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// It doesn't answer.
+    #[error("the virtual machine's monitor does not answer")]
+    Silent(#[source] io::Error),
+}
+
+/// Tells the VMM of the instance with this directory.
+pub fn order(directory: &Path, order: Order) -> Result<Answer, OrderError> {
+    let gone = |source| OrderError::Gone { directory: directory.display().to_string(), source };
+    let mut stream = connect(directory, super::CONTROL_SOCKET).map_err(gone)?;
+    let mut ask = || -> io::Result<Answer> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut line = serde_json::to_vec(&order)?;
+        line.push(b'\n');
+        stream.write_all(&line)?;
+        let mut answer = Vec::new();
+        (&mut stream).take(LINE_MAX as u64).read_to_end(&mut answer)?;
+        Ok(serde_json::from_slice(&answer)?)
+    };
+    ask().map_err(OrderError::Silent)
+}
+
+/// The directory's own path may be longer than what an address has room for.
+fn connect(directory: &Path, socket: &str) -> io::Result<UnixStream> {
+    let directory = File::open(directory)?;
+    UnixStream::connect(format!("/proc/self/fd/{}/{socket}", directory.as_raw_fd()))
 }
 
 pub(super) struct Control {

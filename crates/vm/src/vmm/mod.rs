@@ -10,14 +10,17 @@
 //! | 1 | it could not be started: standard error says why |
 //! | 2 | a triple fault |
 //! | 3 | KVM can't go on: standard error has why, and the registers |
+//! | 159 | it made a system call that it may not make (signal 31): the kernel's log has which |
 
+mod calls;
 mod config;
 mod console;
 mod control;
 mod sandbox;
 
 pub use config::{Config, ConfigError, DiskConfig, FORMAT, NetConfig};
-pub use control::{Answer, Order};
+pub use control::{Answer, Order, OrderError, order};
+pub(crate) use sandbox::EMPTY;
 
 use crate::machine::{self, BuildError, End, Machine};
 use console::Console;
@@ -60,14 +63,13 @@ enum VmmError {
 /// The whole life of the process.
 pub fn vmm_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(args) {
-        Ok(End::PowerOff | End::Reset) => ExitCode::SUCCESS,
-        Ok(End::TripleFault) => {
-            eprintln!("abide vmm: {}", End::TripleFault);
-            ExitCode::from(2)
-        }
-        Ok(End::Failure(why)) => {
-            eprintln!("abide vmm: {why}");
-            ExitCode::from(3)
+        Ok(end) => {
+            eprintln!("abide vmm: {end}");
+            match end {
+                End::PowerOff | End::Reset => ExitCode::SUCCESS,
+                End::TripleFault => ExitCode::from(2),
+                End::Failure(_) => ExitCode::from(3),
+            }
         }
         Err(error) => {
             let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
@@ -93,7 +95,10 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Result<End, VmmError> {
         let mut machine = Machine::new(&kvm, &config)?;
         machine.start(sandbox::confine_vcpu)?;
         match attend(&machine, &mut console, &mut control, resets)? {
-            End::Reset => resets += 1,
+            End::Reset => {
+                eprintln!("abide vmm: {}", End::Reset);
+                resets += 1;
+            }
             end => return Ok(end),
         }
     }
@@ -120,7 +125,7 @@ fn attend(machine: &Machine, console: &mut Console, control: &mut Control, reset
                 Event::Device(token) => machine.handle(token),
                 Event::Console(index) => console.handle(index),
                 Event::Control(index) => {
-                    if control.handle(index, &Answer { vcpus_run: true, resets }) == Some(Order::Shutdown) {
+                    if control.handle(index, &Answer { resets }) == Some(Order::Shutdown) {
                         machine.press_power_button();
                     }
                 }
