@@ -138,13 +138,15 @@ pub enum BuildError {
     /// Not a whole number of pages, or none.
     #[error("{0} bytes are no possible size of memory: give whole pages, at least 2 MiB")]
     MemorySize(u64),
-    /// More than there is room for.
-    #[error("{what}: {count} are more than {max}")]
-    TooMany {
+    /// Less than it takes, or more than there is room for.
+    #[error("{count} {what} are not possible: {min} to {max}")]
+    Count {
         /// Of what.
         what: &'static str,
         /// How many were asked for.
         count: usize,
+        /// How many there must be.
+        min: usize,
         /// How many there can be.
         max: usize,
     },
@@ -169,6 +171,16 @@ impl<T> Doing<T> for Result<T, kvm_ioctls::Error> {
     fn doing(self, doing: &'static str) -> Result<T, BuildError> {
         self.map_err(|source| BuildError::Kvm { doing, source })
     }
+}
+
+/// Does all of [`Machine::new`] that depends on what the user gave, and forgets it: what can't be booted is found out while
+/// nothing waits for it. Memory that nothing is loaded to costs nothing.
+pub fn rehearse(kvm: &Kvm, config: &Config) -> Result<(), BuildError> {
+    check(kvm, config)?;
+    let memory = memory::allocate(config.memory)?;
+    // A network card and the source of entropy are the most that comes along.
+    boot::load(&memory, config, config.disks.len() + 2)?;
+    Ok(())
 }
 
 /// A machine whose vCPUs run, or are about to.
@@ -244,6 +256,11 @@ impl Machine {
         self.bus.power.press();
     }
 
+    /// Whether the guest has not looked at the button so far. One that is busy booting misses the interrupt.
+    pub fn is_power_button_unseen(&self) -> bool {
+        self.bus.power.is_pressed()
+    }
+
     /// Readable when the machine ended.
     pub fn end_event(&self) -> &EventFd {
         self.bus.end.event()
@@ -273,9 +290,10 @@ fn check(kvm: &Kvm, config: &Config) -> Result<(), BuildError> {
     if let Some((_, name)) = needed.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
         return Err(BuildError::Lacks(name));
     }
-    let bounds = [("vCPUs", usize::from(config.vcpus), kvm.get_max_vcpus()), ("disks", config.disks.len(), DISKS_MAX)];
-    match bounds.into_iter().find(|(_, count, max)| count > max) {
-        Some((what, count, max)) => Err(BuildError::TooMany { what, count, max }),
+    let vcpus = ("vCPUs", usize::from(config.vcpus), 1, kvm.get_max_vcpus());
+    let disks = ("disks", config.disks.len(), 0, DISKS_MAX);
+    match [vcpus, disks].into_iter().find(|(_, count, min, max)| !(*min..=*max).contains(count)) {
+        Some((what, count, min, max)) => Err(BuildError::Count { what, count, min, max }),
         None => Ok(()),
     }
 }

@@ -58,6 +58,11 @@ impl Button {
         drop(self.interrupt.write(1));
     }
 
+    /// Whether nobody read it since.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.pressed.load(Ordering::SeqCst)
+    }
+
     /// What the port reads.
     pub(crate) fn take(&self) -> u8 {
         self.pressed.swap(false, Ordering::SeqCst).into()

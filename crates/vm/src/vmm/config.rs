@@ -4,7 +4,7 @@ use crate::machine::{self, Disk, NetCard};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::File,
+    fs::{File, TryLockError},
     io::{self, Read as _},
     os::fd::{AsRawFd as _, BorrowedFd},
     path::{Path, PathBuf},
@@ -83,6 +83,9 @@ pub enum ConfigError {
     /// Of another version.
     #[error("the configuration has format {0}, and only {FORMAT} is known")]
     Format(u32),
+    /// Another machine's.
+    #[error("the disk {} is in use by another virtual machine", .0.display())]
+    InUse(PathBuf),
     /// No tap device there.
     #[error("descriptor {0} is no tap device")]
     Tap(i32, #[source] io::Error),
@@ -101,10 +104,6 @@ impl Config {
 
     /// Opens all it names.
     pub fn open(&self) -> Result<machine::Config, ConfigError> {
-        let disk = |disk: &DiskConfig| -> Result<Disk, ConfigError> {
-            let file = open(&disk.path, if disk.read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR })?;
-            Ok(Disk { file, read_only: disk.read_only })
-        };
         let read = |path: &Path| open(path, OFlag::O_RDONLY);
         Ok(machine::Config {
             memory: self.memory,
@@ -112,7 +111,7 @@ impl Config {
             kernel: read(&self.kernel)?,
             initrd: self.initrd.as_deref().map(read).transpose()?,
             cmdline: self.cmdline.clone(),
-            disks: self.disks.iter().map(disk).collect::<Result<_, _>>()?,
+            disks: self.disks.iter().map(DiskConfig::open).collect::<Result<_, _>>()?,
             net: self.net.as_ref().map(NetConfig::take).transpose()?,
             entropy: read(Path::new("/dev/urandom"))?,
         })
@@ -126,6 +125,21 @@ fn open(path: &Path, access: OFlag) -> Result<File, ConfigError> {
         path: path.to_owned(),
         source: errno.into(),
     })
+}
+
+impl DiskConfig {
+    /// Nothing writes what another machine has: a file system that two write is lost.
+    fn open(&self) -> Result<Disk, ConfigError> {
+        let file = open(&self.path, if self.read_only { OFlag::O_RDONLY } else { OFlag::O_RDWR })?;
+        let locked = if self.read_only { file.try_lock_shared() } else { file.try_lock() };
+        match locked {
+            Ok(()) => Ok(Disk { file, read_only: self.read_only }),
+            Err(TryLockError::WouldBlock) => Err(ConfigError::InUse(self.path.clone())),
+            Err(TryLockError::Error(source)) => {
+                Err(ConfigError::File { act: "lock", path: self.path.clone(), source })
+            }
+        }
+    }
 }
 
 impl NetConfig {

@@ -45,6 +45,9 @@ pub const CONSOLE_SOCKET: &str = "console.sock";
 /// In the instance's directory: an [`Order`] in, an [`Answer`] out, a line of JSON each.
 pub const CONTROL_SOCKET: &str = "vm.sock";
 
+/// A guest that boots has no ears for the power button so far.
+const PRESS_AGAIN_MS: u16 = 500;
+
 /// Why a VMM ends before its guest.
 #[derive(Debug, thiserror::Error)]
 enum VmmError {
@@ -118,7 +121,11 @@ enum Event {
 /// The loop: devices, console and orders, until the machine ends.
 fn attend(machine: &Machine, console: &mut Console, control: &mut Control, resets: u32) -> Result<End, VmmError> {
     loop {
-        for event in wait(machine, console, control)? {
+        let events = wait(machine, console, control)?;
+        if events.is_empty() && machine.is_power_button_unseen() {
+            machine.press_power_button();
+        }
+        for event in events {
             match event {
                 Event::End | Event::Output => (),
                 Event::Input => drop(machine.input_event().read()),
@@ -169,7 +176,8 @@ fn wait(machine: &Machine, console: &Console, control: &Control) -> Result<Vec<E
         events.push(Event::Control(index));
         fds.push(PollFd::new(fd, PollFlags::POLLIN));
     }
-    match poll(&mut fds, PollTimeout::NONE) {
+    let patience = if machine.is_power_button_unseen() { PRESS_AGAIN_MS.into() } else { PollTimeout::NONE };
+    match poll(&mut fds, patience) {
         Ok(_) | Err(Errno::EINTR) => (),
         Err(errno) => return Err(VmmError::Do("wait", errno.into())),
     }
