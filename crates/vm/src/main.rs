@@ -1,7 +1,7 @@
-//! The VMM as a program of its own, for tests and for measuring; the product has it as a hidden command.
+//! The VMM as a program of its own, for tests and for measuring. It is told what the product is: `vmm DIRECTORY`.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    abide_vm::vmm::vmm_main(std::env::args_os().skip(1))
+    abide_vm::vmm_main(std::env::args_os().skip_while(|argument| argument != "vmm").skip(1))
 }

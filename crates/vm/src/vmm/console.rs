@@ -29,6 +29,8 @@ pub(super) struct Console {
 struct Client {
     stream: UnixStream,
     unread: VecDeque<u8>,
+    /// It doesn't take anything any more. What it typed before it hung up counts all the same.
+    is_deaf: bool,
     gone: bool,
 }
 
@@ -64,7 +66,7 @@ impl Console {
     fn accept(&mut self) {
         let Ok((stream, _)) = self.listener.accept() else { return };
         if self.clients.len() < CLIENTS_MAX && stream.set_nonblocking(true).is_ok() {
-            let mut client = Client { stream, unread: self.past.clone(), gone: false };
+            let mut client = Client { stream, unread: self.past.clone(), is_deaf: false, gone: false };
             client.write();
             self.clients.push(client);
         }
@@ -83,7 +85,7 @@ impl Console {
         self.past.extend(said);
         let old = self.past.len().saturating_sub(PAST);
         self.past.drain(..old);
-        for client in &mut self.clients {
+        for client in self.clients.iter_mut().filter(|client| !client.is_deaf) {
             client.unread.extend(said);
             client.write();
         }
@@ -109,9 +111,13 @@ impl Client {
         while !self.unread.is_empty() {
             match self.stream.write(self.unread.as_slices().0) {
                 Ok(length) => drop(self.unread.drain(..length)),
-                Err(error) => {
-                    self.gone |= error.kind() != ErrorKind::WouldBlock || self.unread.len() > UNREAD_MAX;
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.gone |= self.unread.len() > UNREAD_MAX;
                     return;
+                }
+                Err(_) => {
+                    self.is_deaf = true;
+                    self.unread.clear();
                 }
             }
         }
