@@ -4,17 +4,17 @@ use abide_reconcile::Fault;
 use std::error::Error;
 
 /// It may work another time.
-pub(crate) fn again(error: impl Error) -> Fault {
+pub fn again(error: impl Error) -> Fault {
     Fault::Again(chain(&error).into())
 }
 
 /// No use in trying again before the unit changes.
-pub(crate) fn never(why: impl Into<String>) -> Fault {
+pub fn never(why: impl Into<String>) -> Fault {
     Fault::Never(why.into().into())
 }
 
 /// What went wrong, and what was wrong beneath it. What only repeats its cause is left out.
-pub(crate) fn chain(error: &dyn Error) -> String {
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod condition;
-mod fault;
+pub mod fault;
 mod fence;
 mod ground;
 mod instances;

@@ -46,6 +46,9 @@ pub enum KernelError {
     /// A file can't be read.
     #[error("cannot read {0}")]
     Read(&'static str, #[source] io::Error),
+    /// Nothing much is in it.
+    #[error("the file is empty, or next to it")]
+    Short,
     /// No format that we know.
     #[error("it is neither an ELF nor a bzImage that fits in memory")]
     Format(#[source] linux_loader::loader::Error),
@@ -79,7 +82,10 @@ struct Told {
 pub(crate) fn load(memory: &Memory, config: &Config, devices: usize) -> Result<Entry, KernelError> {
     let mut kernel = &config.kernel;
     let mut magic = [0; 4];
-    kernel.rewind().and_then(|()| kernel.read_exact(&mut magic)).map_err(|error| KernelError::Read("it", error))?;
+    kernel.rewind().and_then(|()| kernel.read_exact(&mut magic)).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => KernelError::Short,
+        _ => KernelError::Read("it", error),
+    })?;
     let high = Some(GuestAddress(HIGH));
     // The loaders ask for a file of their own.
     let mut file = kernel.try_clone().map_err(|error| KernelError::Read("it", error))?;

@@ -1,6 +1,7 @@
 //! What a VMM is told: a file, complete, in its instance's directory.
 
 use crate::machine::{self, Disk, NetCard};
+use abide_host::fs::{Dir, Resolve};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -83,6 +84,15 @@ pub enum ConfigError {
     /// Of another version.
     #[error("the configuration has format {0}, and only {FORMAT} is known")]
     Format(u32),
+    /// A boot file.
+    #[error(transparent)]
+    BootFile(#[from] abide_host::fs::Error),
+    /// A boot file that is reached by a symbolic link.
+    #[error("{} is, or lies behind, a symbolic link, which is not followed: name the file itself", .0.display())]
+    Link(PathBuf),
+    /// A boot file whose place depends on where one is.
+    #[error("{} does not begin with `/`", .0.display())]
+    Relative(PathBuf),
     /// Another machine's.
     #[error("the disk {} is in use by another virtual machine", .0.display())]
     InUse(PathBuf),
@@ -104,18 +114,28 @@ impl Config {
 
     /// Opens all it names.
     pub fn open(&self) -> Result<machine::Config, ConfigError> {
-        let read = |path: &Path| open(path, OFlag::O_RDONLY);
         Ok(machine::Config {
             memory: self.memory,
             vcpus: self.vcpus,
-            kernel: read(&self.kernel)?,
-            initrd: self.initrd.as_deref().map(read).transpose()?,
+            kernel: open_boot_file(&self.kernel)?,
+            initrd: self.initrd.as_deref().map(open_boot_file).transpose()?,
             cmdline: self.cmdline.clone(),
             disks: self.disks.iter().map(DiskConfig::open).collect::<Result<_, _>>()?,
             net: self.net.as_ref().map(NetConfig::take).transpose()?,
-            entropy: read(Path::new("/dev/urandom"))?,
+            entropy: open(Path::new("/dev/urandom"), OFlag::O_RDONLY)?,
         })
     }
+}
+
+/// What a path of the host names may be changed by somebody else, who must not lead us to a file that they can't read: the
+/// guest would be shown it.
+fn open_boot_file(path: &Path) -> Result<File, ConfigError> {
+    let beneath = path.strip_prefix("/").map_err(|_| ConfigError::Relative(path.to_owned()))?;
+    let opened = Dir::open(Path::new("/")).and_then(|root| root.open_file(beneath, Resolve::Beneath));
+    opened.map_err(|error| match error.source.raw_os_error() {
+        Some(libc::ELOOP) => ConfigError::Link(path.to_owned()),
+        _ => ConfigError::BootFile(error),
+    })
 }
 
 fn open(path: &Path, access: OFlag) -> Result<File, ConfigError> {

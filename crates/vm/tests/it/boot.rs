@@ -25,7 +25,7 @@ fn what_cannot_be_started_says_why() {
     let mut without_note = guest.clone();
     without_note[note] = b'Y';
     let cases: [(&str, &[u8], &str); 4] = [
-        ("empty", b"", "cannot build the machine: the kernel cannot be booted: cannot read it"),
+        ("empty", b"", "cannot build the machine: the kernel cannot be booted: the file is empty"),
         ("text", b"#!/bin/sh\n", "the kernel cannot be booted: it is neither an ELF nor a bzImage"),
         ("no note", &without_note, "this ELF has no PVH note: build Linux with CONFIG_PVH, or give its bzImage"),
         ("cut", &guest[..guest.len() / 2], "the kernel cannot be booted: it is neither an ELF nor a bzImage"),
