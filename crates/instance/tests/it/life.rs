@@ -10,7 +10,8 @@ const STAYS: &str = "trap 'exit 0' TERM; sleep 1000 & wait";
 #[test]
 fn from_start_to_nothing() {
     let mut rig = Rig::new();
-    let want = script("web", &format!("echo hello; {STAYS}"), &json!({ "resources": { "pids": 50, "memory": "64Mi" } }));
+    let want =
+        script("web", &format!("echo hello; {STAYS}"), &json!({ "resources": { "pids": 50, "memory": "64Mi" } }));
     let unit = want.unit.id.clone();
     assert_eq!(rig.found(&unit), None);
     let before = rig.traces();

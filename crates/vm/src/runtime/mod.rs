@@ -162,9 +162,9 @@ fn open_kvm(path: &Path) -> Result<Kvm, Fault> {
     let kvm = Kvm::new_with_path(&name).map_err(failed)?;
     match kvm.get_api_version() {
         KVM_API_VERSION => Ok(kvm),
-        other => Err(Fault::Again(
-            format!("{} has version {other}, and {KVM_API_VERSION} is needed", path.display()).into(),
-        )),
+        other => {
+            Err(Fault::Again(format!("{} has version {other}, and {KVM_API_VERSION} is needed", path.display()).into()))
+        }
     }
 }
 

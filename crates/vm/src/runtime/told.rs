@@ -29,8 +29,7 @@ const OTHER_THREADS: u64 = 8;
 const TAP: i32 = 3;
 
 /// The VMM opens these, and no other: null, urandom, kvm (devices.txt of Linux; misc has major 10).
-pub(super) const DEVICES: [Device; 3] =
-    [Device::character(1, 3), Device::character(1, 9), Device::character(10, 232)];
+pub(super) const DEVICES: [Device; 3] = [Device::character(1, 3), Device::character(1, 9), Device::character(10, 232)];
 
 /// CAP_DAC_OVERRIDE, for what a host's path names; CAP_SETPCAP and CAP_SYS_CHROOT, to give up everything.
 const CAPABILITIES: u64 = 1 << 1 | 1 << 8 | 1 << 18;
@@ -79,10 +78,8 @@ pub(super) fn limits(spec: &VirtualMachineSpec) -> Limits {
 /// What the VMM is told, but for its network where there is no place for it so far.
 pub(super) fn config(spec: &VirtualMachineSpec, files: Files, name: &Name, place: Option<&Place>) -> Config {
     let address = place.and_then(|place| place.address);
-    let disk = |(disk, path): (&abide_reconcile::spec::kind::Disk, PathBuf)| DiskConfig {
-        path,
-        read_only: disk.read_only,
-    };
+    let disk =
+        |(disk, path): (&abide_reconcile::spec::kind::Disk, PathBuf)| DiskConfig { path, read_only: disk.read_only };
     Config {
         format: FORMAT,
         memory: memory(spec),

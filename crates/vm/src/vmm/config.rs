@@ -155,9 +155,7 @@ impl DiskConfig {
         match locked {
             Ok(()) => Ok(Disk { file, read_only: self.read_only }),
             Err(TryLockError::WouldBlock) => Err(ConfigError::InUse(self.path.clone())),
-            Err(TryLockError::Error(source)) => {
-                Err(ConfigError::File { act: "lock", path: self.path.clone(), source })
-            }
+            Err(TryLockError::Error(source)) => Err(ConfigError::File { act: "lock", path: self.path.clone(), source }),
         }
     }
 }

@@ -6,3 +6,4 @@ mod boot;
 mod devices;
 mod power;
 mod rig;
+mod runtime;

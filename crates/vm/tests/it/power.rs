@@ -13,7 +13,10 @@ fn the_power_button_is_pressed() {
     assert_eq!(order(vm.folder.path(), Order::Status).unwrap(), Answer { resets: 1 });
     order(vm.folder.path(), Order::Shutdown).unwrap();
     vm.expect("power button");
-    assert_eq!(vm.end(), (Some(0), "abide vmm: the guest reset itself\nabide vmm: the guest switched itself off\n".into()));
+    assert_eq!(
+        vm.end(),
+        (Some(0), "abide vmm: the guest reset itself\nabide vmm: the guest switched itself off\n".into())
+    );
 }
 
 #[test]
