@@ -202,12 +202,12 @@ impl Ground {
     }
 
     /// The network, made if it isn't there.
-    pub(crate) fn network(&self) -> Result<Arc<Network>, NetworkError> {
+    pub(crate) fn network(&self) -> Result<Arc<Network>, GroundError> {
         let mut made = self.network.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(network) = &made.network {
             return Ok(Arc::clone(network));
         }
-        let has_instances = self.attached().is_ok_and(|attached| !attached.is_empty());
+        let has_instances = self.present()?.iter().any(|(.., record)| record.network.is_some());
         let network = Arc::new(Network::make(&mut made.root, has_instances)?);
         made.network = Some(Arc::clone(&network));
         Ok(network)
@@ -264,18 +264,18 @@ impl Ground {
     }
 
     fn sweep(&self) -> Result<(), GroundError> {
-        let instances = self.instances()?;
-        let names: Vec<_> = instances.iter().map(|(unit, instance)| instance_name(unit, *instance)).collect();
+        let present = self.present()?;
+        let names: Vec<_> = present.iter().map(|(unit, instance, _)| instance_name(unit, *instance)).collect();
         for stray in self.hierarchies.list(&self.parent)?.into_iter().filter(|name| !names.contains(name)) {
             let group = self.hierarchies.group(&self.parent, &stray)?;
             group.kill()?;
             group.remove()?;
         }
-        let attached = self.attached()?;
+        let attached: Vec<_> = present.into_iter().filter_map(|(.., record)| record.network).collect();
         network::sweep(&self.network.lock().unwrap_or_else(PoisonError::into_inner).root, &attached)?;
         if !attached.is_empty() {
             // Who runs on goes on running without: whoever needs the network next tries again.
-            let settled = self.network().and_then(|network| network.settle_udp());
+            let settled = self.network().and_then(|network| Ok(network.settle_udp()?));
             settled.unwrap_or_else(|error| tracing::error!("the network of instances: {}", chain(&error)));
         }
         Ok(())
@@ -292,15 +292,15 @@ impl Ground {
         Ok(all)
     }
 
-    /// The places on the bridge of all instances of this boot.
-    fn attached(&self) -> Result<Vec<Attached>, GroundError> {
-        let mut attached = Vec::new();
+    /// Every instance of this boot.
+    fn present(&self) -> Result<Vec<(UnitId, InstanceId, InstanceRecord)>, GroundError> {
+        let mut present = Vec::new();
         for (unit, instance) in self.instances()? {
             let Some(directory) = self.instance(&unit, instance)? else { continue };
             let record = InstanceRecord::read(&directory)?.filter(|record| record.boot == self.boot);
-            attached.extend(record.and_then(|record| record.network));
+            present.extend(record.map(|record| (unit, instance, record)));
         }
-        Ok(attached)
+        Ok(present)
     }
 }
 

@@ -163,7 +163,7 @@ fn choose(root: &mut Root, bridge: &str, has_instances: bool) -> Result<Subnet, 
     match before {
         Some(subnet) if has_instances || is_free(&subnet) => return Ok(subnet),
         Some(subnet) => {
-            tracing::warn!("{subnet}, the network of instances, is used by something else now: choosing another")
+            tracing::warn!("{subnet}, the network of instances, is used by something else now: choosing another");
         }
         None => {}
     }

@@ -260,6 +260,8 @@ impl Keeper {
             (bytes, _) => Some(decode(bytes).unwrap_or_default()),
         };
         if let Some(failure) = failure {
+            // Where people look first who wonder why it doesn't run.
+            self.log.add(Stream::Error, format!("abide: {failure}\n").as_bytes());
             if let Some(agent) = agent {
                 tell(agent, &Making::Failed(failure.clone()));
             }

@@ -112,7 +112,7 @@ impl<R: Runtime> Instances<R> {
         mount::unmount_all(directory.path()).map_err(again)?;
         if is_of_this_boot {
             if let Some(attached) = &record.network {
-                self.ground.network().and_then(|network| network.release(attached)).map_err(again)?;
+                self.ground.network().and_then(|network| Ok(network.release(attached)?)).map_err(again)?;
             }
             record.group.remove().map_err(again)?;
         }

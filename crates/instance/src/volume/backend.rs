@@ -43,7 +43,7 @@ impl Volumes {
         match step {
             Step::Start { want, owner, .. } => {
                 let keeping = Keeping::InUse { owner: owner.clone(), instance: ticket };
-                self.take_up(Meta::new((*want.unit).clone(), keeping))
+                self.take_up(&Meta::new((*want.unit).clone(), keeping))
             }
             Step::Update { instance, to } => self.change(unit, *instance, &to.unit),
             Step::Stop { instance } => self.put_down(unit, *instance),
@@ -54,12 +54,12 @@ impl Volumes {
         }
     }
 
-    fn take_up(&self, meta: Meta) -> Result<(), Fault> {
+    fn take_up(&self, meta: &Meta) -> Result<(), Fault> {
         let folder = folder(&meta.unit.id);
         let spec = meta.spec();
         let before = meta::read(&self.dir, &folder).map_err(again)?;
         self.check(&folder, before.as_ref(), &spec)?;
-        self.write(&folder, &meta).and_then(|()| self.make_data(&folder, &spec)).map_err(again)
+        self.write(&folder, meta).and_then(|()| self.make_data(&folder, &spec)).map_err(again)
     }
 
     fn change(&self, unit: &UnitId, instance: InstanceId, to: &Unit) -> Result<(), Fault> {

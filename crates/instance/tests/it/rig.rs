@@ -1,92 +1,26 @@
-//! A root of its own for each test, and a runtime that executes a script of the host.
+//! A root of its own for each test, and an agent on it.
 
+use crate::scripts::{Nobody, Scripts, owner};
 use abide_host::{
-    keeper::{Client, Job, OpenFiles, Program},
     net::link,
     root::{Paths, Root},
 };
-use abide_instance::{Ground, Instances, Launch, Link, Place, Runtime};
+use abide_instance::{Ground, Instances};
 use abide_reconcile::{
-    Attend, Backend, Fault, Found, InstanceId, Kind, Look, Name, Order, Owner, Phase, Progress, Reclaim, Role, Seen,
-    SourceId, Step, Ticket, Unit, UnitId, UnitSpec, Want, spec::kind::ContainerSpec,
+    Backend, Fault, Found, InstanceId, Look, Order, Phase, Reclaim, Role, Seen, Step, Ticket, UnitId, Want,
 };
-use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
     os::unix::fs::MetadataExt as _,
-    sync::{Arc, Mutex, mpsc},
+    path::PathBuf,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Executes `args` of a container's spec by the host's shell.
-#[derive(Clone, Default)]
-pub(crate) struct Scripts {
-    /// Fails so at the launch.
-    pub(crate) refuses: Arc<Mutex<Option<Fault>>>,
-}
-
-impl Runtime for Scripts {
-    fn kind(&self) -> Kind {
-        Kind::Container
-    }
-
-    fn prepare(&self, _: &Unit, _: &dyn Attend) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    fn launch(&self, place: &Place, unit: &Unit) -> Result<Launch, Fault> {
-        fs::write(place.dir.join("launched"), "").unwrap();
-        if let Some(fault) = self.refuses.lock().unwrap().clone() {
-            return Err(fault);
-        }
-        let UnitSpec::Container(spec) = &unit.spec else { panic!("{unit:?}") };
-        let args: Vec<Vec<u8>> = spec.args.iter().flatten().map(|arg| arg.clone().into_bytes()).collect();
-        let job = Job {
-            program: Program {
-                args: args.into(),
-                env: vec![b"PATH=/bin:/usr/bin".to_vec()].into(),
-                working_dir: "/".into(),
-            },
-            namespaces: libc::CLONE_NEWPID as u64,
-            open_files: OpenFiles { soft: 256, hard: 256 },
-            stop_signal: libc::SIGTERM,
-            ..Job::default()
-        };
-        let link = if spec.host_network { Link::None } else { Link::Veth };
-        Ok(Launch { job, link })
-    }
-
-    fn update(&self, _: &Place, _: &Unit, _: &Unit) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    fn ask_to_stop(&self, place: &Place, _: &Unit) -> Result<(), Fault> {
-        let asked = Client::connect(&place.dir).and_then(|client| client.stop());
-        asked.map_err(|error| Fault::Again(error.to_string().into()))
-    }
-
-    fn clear_away(&self, place: &Place) -> Result<(), Fault> {
-        match fs::remove_file(place.dir.join("launched")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{error}"),
-            _ => Ok(()),
-        }
-    }
-}
-
-pub(crate) struct Nobody;
-
-impl Attend for Nobody {
-    fn progress(&self, _: Progress) {}
-
-    fn is_cancelled(&self) -> bool {
-        false
-    }
-}
 
 /// A root, and an agent on it.
 pub(crate) struct Rig {
@@ -115,6 +49,12 @@ impl Rig {
         self.epoch += 1;
         self.n = 0;
         (self.ground, self.instances, self.hints) = agent(&self.paths, self.epoch, &self.scripts);
+    }
+
+    /// That of an agent in a process of its own.
+    pub(crate) fn next_epoch(&mut self) -> u64 {
+        self.epoch += 1;
+        self.epoch
     }
 
     pub(crate) fn tag(&self) -> String {
@@ -192,7 +132,7 @@ impl Rig {
         traces.extend(tables.lines().filter(|line| line.contains(&tag)).map(str::to_owned));
         for hierarchy in fs::read_dir("/sys/fs/cgroup").unwrap() {
             let parent = hierarchy.unwrap().path().join(format!("abide-{tag}"));
-            let groups = fs::read_dir(&parent).into_iter().flatten().filter_map(|entry| entry.ok());
+            let groups = fs::read_dir(&parent).into_iter().flatten().flatten();
             let groups = groups.filter(|entry| entry.path().is_dir());
             traces.extend(groups.map(|group| format!("group {}", group.path().display())));
             if parent.exists() {
@@ -203,7 +143,7 @@ impl Rig {
         let root = self.folder.path().to_str().unwrap();
         traces.extend(mounts.lines().filter(|line| line.contains(root)).map(|line| format!("mount {line}")));
         let leases = self.paths.state.join("leases");
-        for network in fs::read_dir(leases).into_iter().flatten().filter_map(|entry| entry.ok()) {
+        for network in fs::read_dir(leases).into_iter().flatten().flatten() {
             let leases = fs::read_dir(network.path()).unwrap();
             traces.extend(leases.map(|lease| format!("lease {}", lease.unwrap().file_name().display())));
         }
@@ -236,35 +176,12 @@ fn agent(
     (ground, instances, hints)
 }
 
-pub(crate) fn owner() -> Owner {
-    Owner { source: SourceId(Name::new("infra").unwrap()), reclaim: Reclaim::Keep }
-}
-
-pub(crate) fn name(text: &str) -> Name {
-    Name::new(text).unwrap()
-}
-
-/// A container that executes a script, with more of a spec as JSON.
-pub(crate) fn script(called: &str, script: &str, more: &serde_json::Value) -> Arc<Want> {
-    container(called, &["/bin/sh", "-c", script], more)
-}
-
-pub(crate) fn container(called: &str, args: &[&str], more: &serde_json::Value) -> Arc<Want> {
-    let mut spec = json!({ "image": "none", "args": args });
-    spec.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
-    let spec: ContainerSpec = serde_json::from_value(spec).unwrap();
-    let id = UnitId { scope: name("infra"), kind: Kind::Container, name: name(called), index: 0 };
-    let unit = Unit {
-        id,
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        spec: UnitSpec::Container(Arc::new(spec)),
-        config_maps: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        files: BTreeMap::new(),
-        insecure_registries: Vec::new(),
-    };
-    Arc::new(Want::new(Arc::new(unit)))
+/// The program with what is to be a process of its own.
+pub(crate) fn helper() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let helper = test.parent().unwrap().parent().unwrap().join("examples/instance-helper");
+    assert!(helper.exists(), "{} is not built: run the tests of the whole package", helper.display());
+    helper
 }
 
 /// Waits until `is_so`. For what only shows from outside, as a file that a program writes.
