@@ -16,7 +16,7 @@ use crate::{
 use abide_host::{
     cgroup::{self, Hierarchies},
     fs::{self, Dir, Resolve},
-    keeper::{Client, Ended, Exec, Keepers, Program, SpawnError, Streams},
+    keeper::{Client, Ended, Exec, Keepers, Process, Program, SpawnError, Streams},
     mount,
     net::Subnet,
     process::Exits,
@@ -30,12 +30,14 @@ use std::{
     io,
     net::Ipv4Addr,
     os::fd::AsFd as _,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::{Duration, Instant},
 };
 
 /// Of the root's run directory.
 const UNITS: &str = "units";
+/// An order that is silent for a minute is given up.
+const PULSE: Duration = Duration::from_secs(10);
 
 /// Why instances can't be had under a root, or can't be cleared away.
 #[derive(Debug, thiserror::Error)]
@@ -180,8 +182,11 @@ impl Ground {
         let null = File::options().read(true).write(true).open("/dev/null").map_err(again)?;
         let streams = Streams::Given([null.as_fd(); 3]);
         let client = Client::connect(&instance_directory(&self.paths, unit, instance)).map_err(again)?;
-        let running = client.exec(Exec { program, terminal: None }, &streams).map_err(again)?;
-        match running.wait(Some(timeout)).map_err(again)? {
+        let deadline = Instant::now() + timeout;
+        let exec = Exec { program, terminal: None };
+        let running = client.exec_within(Some(timeout), exec, &streams).map_err(again)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        match running.wait(Some(left)).map_err(again)? {
             Ended::Code(code) => Ok(code),
             Ended::NotYet => Err(Fault::Again(format!("it did not end within {} s", timeout.as_secs_f64()).into())),
         }
@@ -248,19 +253,27 @@ impl Ground {
     }
 
     /// Tells of the unit when this process ends.
-    pub(crate) fn tell_of(&self, unit: &UnitId, process: abide_host::keeper::Process) -> io::Result<()> {
+    pub(crate) fn tell_of(&self, unit: &UnitId, process: Process) -> io::Result<()> {
         let (hint, unit) = (Arc::clone(&self.hint), unit.clone());
         self.exits.watch(process.keeper, move || hint(unit))
     }
 
-    /// Waits for the end of a keeper, and so of what it keeps.
-    pub(crate) fn wait_for(&self, process: abide_host::keeper::Process, patience: Duration) -> io::Result<HasEnded> {
-        let (sender, ended) = std::sync::mpsc::channel();
+    /// Waits for the end of a keeper, and so of what it keeps. `is_waiting` is called now and then meanwhile.
+    pub(crate) fn wait_for(&self, process: Process, patience: Duration, is_waiting: impl Fn()) -> io::Result<HasEnded> {
+        let (sender, ended) = mpsc::channel();
         self.exits.watch(process.keeper, move || {
             // Who doesn't wait any more needs no word.
             let _ = sender.send(());
         })?;
-        Ok(if ended.recv_timeout(patience).is_ok() { HasEnded::Yes } else { HasEnded::NotYet })
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match ended.recv_timeout(left.min(PULSE)) {
+                Ok(()) => return Ok(HasEnded::Yes),
+                Err(_) if left <= PULSE => return Ok(HasEnded::NotYet),
+                Err(_) => is_waiting(),
+            }
+        }
     }
 
     fn sweep(&self) -> Result<(), GroundError> {

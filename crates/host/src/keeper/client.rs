@@ -115,6 +115,17 @@ impl Client {
 
     /// Executes another program in the instance.
     pub fn exec(self, exec: Exec, streams: &Streams<'_>) -> Result<Running, AskError> {
+        // A program on a file system that hangs is started late: who asks may lose patience, and hangs up.
+        self.exec_within(None, exec, streams)
+    }
+
+    /// The same, if it is started within this time.
+    pub fn exec_within(
+        self,
+        patience: Option<Duration>,
+        exec: Exec,
+        streams: &Streams<'_>,
+    ) -> Result<Running, AskError> {
         let mut terminal = None;
         match streams {
             Streams::Given(given) => self.send(&Request::Exec(Exec { terminal: None, ..exec }), given)?,
@@ -123,8 +134,7 @@ impl Client {
                 terminal = self.receive(Some(PATIENCE))?.1;
             }
         }
-        // A program on a file system that hangs is started late: who asks may lose patience, and hangs up.
-        match self.receive(None)?.0 {
+        match self.receive(patience)?.0 {
             Reply::Started => Ok(Running { client: self, terminal }),
             _ => Err(unexpected()),
         }

@@ -68,7 +68,7 @@ impl<R: Runtime> Instances<R> {
             Step::Activate { instance } => self.activate(unit, *instance),
             Step::Update { instance, to } => self.update(unit, *instance, to),
             Step::Kill { instance } => self.kill(unit, *instance),
-            Step::Stop { instance } => self.stop(unit, *instance),
+            Step::Stop { instance } => self.stop(unit, *instance, attend),
             Step::Adopt(owner) => self.adopt(unit, owner),
             Step::Forget { .. } => self.forget(unit),
             // What is remembered is the journal's.

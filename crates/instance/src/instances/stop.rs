@@ -18,7 +18,7 @@ use abide_host::{
     keeper::Process,
     mount, process,
 };
-use abide_reconcile::{Fault, InstanceId, Role, Unit, UnitId, UnitSpec};
+use abide_reconcile::{Attend, Fault, InstanceId, Progress, Role, Unit, UnitId, UnitSpec};
 use std::time::Duration;
 
 /// How long the kernel may take to end what was killed. A process that waits for a file system that hangs takes longer.
@@ -35,7 +35,7 @@ impl<R: Runtime> Instances<R> {
         }
     }
 
-    pub(super) fn stop(&self, unit: &UnitId, instance: InstanceId) -> Result<(), Fault> {
+    pub(super) fn stop(&self, unit: &UnitId, instance: InstanceId, attend: &dyn Attend) -> Result<(), Fault> {
         if let Some(directory) = self.ground.instance(unit, instance).map_err(again)?
             && let Some(record) = InstanceRecord::read(&directory).map_err(again)?
             && let Condition::Runs(process) = Condition::read(directory.path()).map_err(again)?
@@ -44,7 +44,14 @@ impl<R: Runtime> Instances<R> {
             let place = self.ground.place(unit, instance, record.network.as_ref());
             // Who can't be asked is killed.
             match self.runtime.ask_to_stop(&place, &record.unit) {
-                Ok(()) => drop(self.ground.wait_for(process, grace_period(&record.unit)).map_err(again)?),
+                Ok(()) => {
+                    let grace = grace_period(&record.unit);
+                    let what = format!("waiting up to {} s for it to end", grace.as_secs());
+                    let progress = Progress { what: what.into(), done: 0, total: None };
+                    // However it ends, what is left is taken away.
+                    let _ =
+                        self.ground.wait_for(process, grace, || attend.progress(progress.clone())).map_err(again)?;
+                }
                 Err(fault) => tracing::warn!("{unit} can't be asked to stop, and is killed: {fault}"),
             }
         }
@@ -138,12 +145,12 @@ impl<R: Runtime> Instances<R> {
     /// Kills all of it and waits until it is gone.
     fn end(&self, process: Process, group: &Group) -> Result<(), Fault> {
         group.kill().map_err(again)?;
-        if self.ground.wait_for(process, END_MAX).map_err(again)? == HasEnded::Yes {
+        if self.ground.wait_for(process, END_MAX, || ()).map_err(again)? == HasEnded::Yes {
             return Ok(());
         }
         // With its keeper, an instance loses its first process in any case.
         process::kill(process.keeper, process::Signal::SIGKILL).map_err(again)?;
-        match self.ground.wait_for(process, END_MAX).map_err(again)? {
+        match self.ground.wait_for(process, END_MAX, || ()).map_err(again)? {
             HasEnded::Yes => Ok(()),
             HasEnded::NotYet => {
                 let pid = process.first.pid;

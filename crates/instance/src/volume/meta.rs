@@ -7,7 +7,7 @@ use abide_reconcile::{
     spec::kind::{VolumeForm, VolumeSpec},
 };
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 pub(super) const FILE: &str = "meta.json";
 
@@ -86,6 +86,8 @@ pub(super) fn read(volumes: &Dir, folder: &str) -> Result<Option<Meta>, VolumeEr
     let path = Path::new(folder).join(FILE);
     let bytes = match volumes.read(&path, Resolve::Beneath, BYTES_MAX) {
         Err(error) if error.is_missing() => return Ok(None),
+        // Somebody's file beside the volumes.
+        Err(error) if error.source.kind() == ErrorKind::NotADirectory => return Ok(None),
         bytes => bytes?,
     };
     let path = volumes.path().join(path);

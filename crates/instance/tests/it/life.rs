@@ -198,7 +198,8 @@ fn nothing_is_torn_down_under_what_runs() {
 #[test]
 fn two_roots_live_side_by_side() {
     let (mut one, mut other) = (Rig::new(), Rig::new());
-    let want = container("web", &[helper().to_str().unwrap(), "serve", "web", "8080"], &json!({}));
+    let want =
+        container("web", &[helper().to_str().unwrap(), "serve", "web", "8080"], &json!({ "stopGracePeriod": "0s" }));
     let addresses = [&mut one, &mut other].map(|rig| {
         let instance = rig.start(&want).unwrap();
         rig.ground.inspect(&want.unit.id, instance).unwrap().address.unwrap()

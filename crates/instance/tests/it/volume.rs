@@ -128,3 +128,46 @@ fn what_is_out_of_date_is_dropped() {
     assert!(disk.data(&want.unit.id).is_some());
     disk.rig.tear_down();
 }
+
+#[test]
+fn a_full_disk_is_told_and_nothing_is_lost() {
+    let mut disk = Disk { rig: Rig::new(), n: 0 };
+    let want = volume("data", &json!({}));
+    let volumes = disk.rig.paths.state.join("volumes");
+    abide_host::mount::tmpfs(&volumes, 64 << 10, 0o700).unwrap();
+    disk.rig.restart();
+    let mut volumes = Full(volumes);
+    volumes.fill();
+    let order = |epoch, n, step| Order { ticket: Ticket { epoch, n }, unit: want.unit.id.clone(), step };
+    let start = Step::Start { want: Arc::clone(&want), owner: owner(), attempt: 0 };
+    let fault = disk.rig.ground.volumes().run(&order(2, 1, start.clone()), &Nobody).unwrap_err();
+    assert!(matches!(&fault, Fault::Again(why) if why.ends_with("No space left on device (os error 28)")), "{fault}");
+    assert_eq!(disk.found(&want.unit.id), None);
+    volumes.make_room();
+    disk.rig.ground.volumes().run(&order(2, 2, start), &Nobody).unwrap();
+    assert!(disk.data(&want.unit.id).is_some());
+    drop(volumes);
+    disk.rig.restart();
+    disk.rig.tear_down();
+}
+
+/// A small file system with something large in it.
+struct Full(std::path::PathBuf);
+
+impl Full {
+    fn fill(&mut self) {
+        use std::io::Write as _;
+        let mut file = fs::File::create(self.0.join("large")).unwrap();
+        while file.write_all(&[1; 4096]).is_ok() {}
+    }
+
+    fn make_room(&mut self) {
+        fs::remove_file(self.0.join("large")).unwrap();
+    }
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        abide_host::mount::unmount_all(&self.0).unwrap();
+    }
+}
