@@ -12,7 +12,7 @@ use super::{
 use kvm_bindings::{KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 use nix::sys::{
-    pthread::pthread_kill,
+    pthread::{Pthread, pthread_kill},
     signal::{SigSet, Signal},
 };
 use std::{
@@ -28,7 +28,7 @@ use std::{
 const CALL_BACK: Signal = Signal::SIGUSR1;
 
 /// `_IOW(KVMIO, 0x8b, struct kvm_signal_mask)`.
-const KVM_SET_SIGNAL_MASK: u32 = 0x4004_ae8b;
+const KVM_SET_SIGNAL_MASK: libc::Ioctl = 0x4004_ae8b;
 
 const STACK: usize = 128 << 10;
 
@@ -96,8 +96,8 @@ impl Drop for Vcpus {
         self.stop.store(true, Ordering::SeqCst);
         self.bus.serial.close();
         for thread in &self.threads {
-            // A thread that ended by itself needs no call.
-            let _ = pthread_kill(thread.as_pthread_t(), CALL_BACK);
+            // A thread that ended by itself needs no call. C libraries differ in what a thread is to them.
+            let _ = pthread_kill(thread.as_pthread_t() as Pthread, CALL_BACK);
         }
         for thread in self.threads.drain(..) {
             // One that panicked said so.
@@ -114,7 +114,7 @@ fn unblock_in_guest(vcpu: &VcpuFd) -> io::Result<()> {
     }
     let mask = Mask { bytes: 8, blocked: [0; 8] };
     // SAFETY: the descriptor is a vCPU's; the kernel reads a length and that many bytes, which is what `Mask` is.
-    match unsafe { libc::ioctl(vcpu.as_raw_fd(), u64::from(KVM_SET_SIGNAL_MASK), &mask) } {
+    match unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_SET_SIGNAL_MASK, &mask) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

@@ -81,6 +81,8 @@ const KVM_RUN: u64 = 0xae80;
 const KVM_GET_REGS: u64 = 0x8090_ae81;
 /// `_IOR(KVMIO, 0x83, struct kvm_sregs)`.
 const KVM_GET_SREGS: u64 = 0x8138_ae83;
+/// C libraries differ in its type.
+const FIONBIO: u64 = 0x5421;
 /// `_IOC_TYPE` of all that KVM can be asked, `KVMIO`.
 const KVM_TYPE: u64 = 0xae00;
 const TYPE_MASK: u64 = 0xff00;
@@ -122,7 +124,7 @@ fn by_argument(thread: Thread) -> Result<[(i64, Vec<SeccompRule>); 4], BackendEr
         Thread::Devices => {
             let kvm = rule(REQUEST, MaskedEq(TYPE_MASK), KVM_TYPE)?;
             // Whoever connects to a socket is not to be waited for; files are shared between a device and its builder.
-            let ours = [vec![kvm], requests(&[libc::FIONBIO])?].concat();
+            let ours = [vec![kvm], requests(&[FIONBIO])?].concat();
             (ours, [looks, requests(&[libc::F_DUPFD_CLOEXEC as u64])?].concat())
         }
     };

@@ -20,7 +20,7 @@ const BYTES_MAX: u64 = 64 << 10;
 /// `struct virtio_net_hdr` of version 1.
 const HEADER: libc::c_int = 12;
 /// `_IOW('T', 216, int)`.
-const TUNSETVNETHDRSZ: u32 = 0x4004_54d8;
+const TUNSETVNETHDRSZ: libc::Ioctl = 0x4004_54d8;
 
 /// A machine, by paths and numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,7 +170,7 @@ impl NetConfig {
             let given = unsafe { BorrowedFd::borrow_raw(self.tap) };
             let tap = File::from(given.try_clone_to_owned()?);
             // SAFETY: the request reads one integer, which lives as long as the call.
-            if unsafe { libc::ioctl(tap.as_raw_fd(), TUNSETVNETHDRSZ as _, &HEADER) } != 0 {
+            if unsafe { libc::ioctl(tap.as_raw_fd(), TUNSETVNETHDRSZ, &HEADER) } != 0 {
                 return Err(io::Error::last_os_error());
             }
             let flags = OFlag::from_bits_retain(fcntl(&tap, FcntlArg::F_GETFL)?);
