@@ -61,20 +61,23 @@ fn answer(mut client: &TcpStream, name: &str) {
 /// Many units at once, one after the other each: started, made the active one in the place of the one before, that stopped.
 fn churn(root: &Path, epoch: u64) {
     let paths = Paths::of(Some(root)).make().unwrap();
-    let ground = Ground::open(Root::open(&paths).unwrap(), epoch, |_| {}).unwrap();
+    let root = Root::open(&paths).unwrap();
+    // Those of the agent before may be in use still: the same for all.
+    let first = 10_000 + u16::from_str_radix(&root.tag().as_str()[..4], 16).unwrap() % 20_000;
+    let ground = Ground::open(root, epoch, |_| {}).unwrap();
     let instances = Instances::new(ground, Scripts::default());
     // The tests are told that it is at work.
     println!("at work");
     thread::scope(|scope| {
         for number in 0..3 {
             let instances = &instances;
-            scope.spawn(move || churn_unit(instances, epoch, number));
+            scope.spawn(move || churn_unit(instances, epoch, number, first + number));
         }
     });
 }
 
-fn churn_unit(instances: &Instances<Scripts>, epoch: u64, number: u16) {
-    let more = json!({ "stopGracePeriod": "0s", "ports": [{ "port": 80, "hostPort": 29000 + number }] });
+fn churn_unit(instances: &Instances<Scripts>, epoch: u64, number: u16, port: u16) {
+    let more = json!({ "stopGracePeriod": "0s", "ports": [{ "port": 80, "hostPort": port }] });
     let want = script(&format!("churn-{number}"), "exec sleep 1000", &more);
     let unit: &UnitId = &want.unit.id;
     assert_eq!(unit.scope, name("infra"));

@@ -60,7 +60,8 @@ impl Condition {
                 Some(Phase::Exited { started: Time::from_nanos(process.started), at: now, code: KILLED })
             }
             Self::Ended(process, exit) => {
-                let started = if process.started == 0 { exit.at } else { process.started };
+                // What ends at once may have ended before its keeper looked at the clock.
+                let started = if process.started == 0 { exit.at } else { process.started.min(exit.at) };
                 let (started, at) = (Time::from_nanos(started), Time::from_nanos(exit.at));
                 Some(Phase::Exited { started, at, code: exit.code })
             }

@@ -6,7 +6,7 @@
 use abide_reconcile::{Fault, Order, Ticket, UnitId};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, TryLockError},
 };
 
 #[derive(Debug)]
@@ -32,6 +32,17 @@ impl Fences {
     /// Carries the order out beside others: nothing it does can come too late.
     pub(crate) fn beside<T>(&self, order: &Order, act: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
         self.in_turn(order, || Ok(()))?;
+        act()
+    }
+
+    /// Does what no order asked for, if none of this unit is being carried out.
+    pub(crate) fn if_idle(&self, unit: &UnitId, act: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+        let fence = self.of(unit);
+        let _turn = match fence.try_lock() {
+            Ok(turn) => turn,
+            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(()),
+        };
         act()
     }
 
@@ -66,5 +77,9 @@ mod tests {
             let result = fences.in_turn(&order(epoch, n), || Ok(()));
             assert_eq!(result, if is_done { Ok(()) } else { Err(Fault::Cancelled) }, "{epoch}-{n}");
         }
+        let refused = || Err(Fault::Unprepared);
+        let result = fences.in_turn(&order(2, 7), || fences.if_idle(&unit, refused));
+        assert_eq!(result, Ok(()), "its turn is another's");
+        assert_eq!(fences.if_idle(&unit, refused), Err(Fault::Unprepared));
     }
 }

@@ -1,7 +1,7 @@
 //! Moving the ports of the host to an instance, so that no request is lost.
 //!
 //! ```text
-//!  1 sockets    of each TCP port, from the keeper of who has it, or bound anew: that reserves the port
+//!  1 sockets    of each TCP port, from whichever keeper has it, or bound anew: that reserves the port
 //!  2 table      all ports lead to the new one, in one transaction
 //!  3 UDP        what the kernel remembers of clients is forgotten, after the table has changed
 //!  4 listen     the new keeper accepts on the same sockets: localhost and IPv6, which the table doesn't reach
@@ -17,6 +17,7 @@ use crate::{
     Runtime,
     condition::Condition,
     fault::{again, chain},
+    ground::instances_in,
     network::Network,
     place::instance_directory,
     record::{InstanceRecord, UnitRecord},
@@ -28,8 +29,9 @@ use abide_host::{
         nft::{Change, HostPort, Protocol},
     },
 };
-use abide_reconcile::{Fault, InstanceId, UnitId, spec::kind};
+use abide_reconcile::{Fault, Found, InstanceId, Role, UnitId, spec::kind};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     io,
     net::SocketAddrV4,
     os::fd::{AsFd as _, OwnedFd},
@@ -69,9 +71,12 @@ impl<R: Runtime> Instances<R> {
         let before = roles.active.filter(|before| *before != instance);
         let old = before.map(|before| self.record_of(unit, before)).transpose()?.flatten();
         let (new, old) = (published(&new), old.as_ref().map(published).unwrap_or_default());
+        // Also those that an activation was cut short for: a crash may have come before they were recorded as active.
+        let mut others = instances_in(&directory).map_err(again)?;
+        others.retain(|other| *other != instance);
         if !new.is_empty() || !old.is_empty() {
             let network = self.ground.network().map_err(again)?;
-            let sockets = self.sockets(unit, instance, before, &new, &network)?;
+            let sockets = self.sockets(unit, instance, &others, &new, &network)?;
             turn(&network, &new, &old)?;
             let keeper = self.keeper(unit, instance).map_err(again)?;
             for (forward, socket) in &sockets {
@@ -80,11 +85,39 @@ impl<R: Runtime> Instances<R> {
         }
         roles.activate(instance);
         roles.write(&directory).map_err(again)?;
-        // Also those that an interrupted activation left listening.
-        roles.retiring.iter().try_for_each(|retired| match self.record_of(unit, *retired)? {
-            Some(record) => self.unlisten(unit, *retired, &published(&record)),
+        others.into_iter().try_for_each(|other| match self.record_of(unit, other)? {
+            Some(record) => self.unlisten(unit, other, &published(&record)),
             None => Ok(()),
         })
+    }
+
+    /// Publishes again what is missing in the table: who reloads the host's firewall may flush all tables.
+    pub(super) fn mend_ports(&self, world: &BTreeMap<UnitId, Found>) -> Result<(), Fault> {
+        let mut wanted = Vec::new();
+        for (unit, found) in world {
+            let serves = found.instances.iter().find(|seen| seen.role == Role::Active && seen.is_live());
+            let record = serves.map(|seen| self.record_of(unit, seen.instance)).transpose()?.flatten();
+            wanted.extend(record.iter().flat_map(published).map(|port| (unit, port)));
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let network = self.ground.network().map_err(again)?;
+        let now = network.table.ports().map_err(again)?.unwrap_or_default();
+        let lost: BTreeSet<_> =
+            wanted.iter().filter(|(_, (from, to))| now.get(from) != Some(to)).map(|(unit, _)| *unit).collect();
+        // Not those that an order is just moving.
+        lost.into_iter().try_for_each(|unit| self.fences.if_idle(unit, || self.publish_again(unit, &network)))
+    }
+
+    fn publish_again(&self, unit: &UnitId, network: &Network) -> Result<(), Fault> {
+        let Some(directory) = self.ground.unit(unit).map_err(again)? else { return Ok(()) };
+        let active = UnitRecord::read(&directory).map_err(again)?.active;
+        let Some(record) = active.map(|active| self.running(unit, active)).transpose()?.flatten() else {
+            return Ok(());
+        };
+        tracing::warn!("the published ports of {unit} were taken out of the table by somebody else: published again");
+        turn(network, &published(&record), &[])
     }
 
     /// Has an instance's keeper accept nothing more. It may be gone.
@@ -106,7 +139,7 @@ impl<R: Runtime> Instances<R> {
         &self,
         unit: &UnitId,
         instance: InstanceId,
-        before: Option<InstanceId>,
+        others: &[InstanceId],
         published: &[Published],
         network: &Network,
     ) -> Result<Vec<(Forward, OwnedFd)>, Fault> {
@@ -119,10 +152,10 @@ impl<R: Runtime> Instances<R> {
                 }
                 continue;
             }
-            if self.lent(unit, Some(instance), from.port)?.is_some() {
+            if self.lent(unit, &[instance], from.port)?.is_some() {
                 continue;
             }
-            let socket = match self.lent(unit, before, from.port)? {
+            let socket = match self.lent(unit, others, from.port)? {
                 Some(socket) => socket,
                 None => listener::listen(from.port).map_err(|error| taken(*from, &error))?,
             };
@@ -132,14 +165,16 @@ impl<R: Runtime> Instances<R> {
         Ok(sockets)
     }
 
-    /// A copy of the socket by which an instance's keeper listens on a port of the host. None if it is gone.
-    fn lent(&self, unit: &UnitId, from: Option<InstanceId>, port: u16) -> Result<Option<OwnedFd>, Fault> {
-        let Some(from) = from else { return Ok(None) };
-        match self.keeper(unit, from).and_then(|keeper| keeper.lend(port)) {
-            Ok(socket) => Ok(socket),
-            Err(AskError::Gone(_)) => Ok(None),
-            Err(error) => Err(again(error)),
+    /// A copy of the socket by which the keeper of one of these listens on a port of the host.
+    fn lent(&self, unit: &UnitId, from: &[InstanceId], port: u16) -> Result<Option<OwnedFd>, Fault> {
+        for instance in from {
+            match self.keeper(unit, *instance).and_then(|keeper| keeper.lend(port)) {
+                Ok(None) | Err(AskError::Gone(_)) => {}
+                Ok(socket) => return Ok(socket),
+                Err(error) => return Err(again(error)),
+            }
         }
+        Ok(None)
     }
 
     fn keeper(&self, unit: &UnitId, instance: InstanceId) -> Result<Client, AskError> {

@@ -28,6 +28,10 @@ impl<R: Runtime> Instances<R> {
                 world.insert(unit, found);
             }
         }
+        if *look == Look::All {
+            // What serves is seen all the same.
+            self.mend_ports(&world).unwrap_or_else(|fault| tracing::warn!("published ports: {fault}"));
+        }
         Ok(world)
     }
 

@@ -18,7 +18,7 @@ use abide_host::{
     keeper::Process,
     mount, process,
 };
-use abide_reconcile::{Attend, Fault, InstanceId, Progress, Role, Unit, UnitId, UnitSpec};
+use abide_reconcile::{Attend, Fault, InstanceId, Progress, Unit, UnitId, UnitSpec};
 use std::time::Duration;
 
 /// How long the kernel may take to end what was killed. A process that waits for a file system that hangs takes longer.
@@ -134,12 +134,7 @@ impl<R: Runtime> Instances<R> {
         }
         let network = self.ground.network().map_err(again)?;
         network.table.publish(&activate::withdrawn(&published)).map_err(again)?;
-        let Some(directory) = self.ground.unit(unit).map_err(again)? else { return Ok(()) };
-        let role = UnitRecord::read(&directory).map_err(again)?.role(instance);
-        if role != Role::Candidate {
-            self.unlisten(unit, instance, &published)?;
-        }
-        Ok(())
+        self.unlisten(unit, instance, &published)
     }
 
     /// Kills all of it and waits until it is gone.

@@ -64,9 +64,12 @@ fn ip(args: &[&str]) {
     assert!(Command::new("ip").args(args).status().unwrap().success(), "ip {args:?}");
 }
 
-/// A port that nobody uses at the moment.
-fn free_port() -> u16 {
-    TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port()
+/// Ports that nobody uses, below those that the kernel gives to clients; another root begins to look elsewhere.
+fn free_ports<const COUNT: usize>(rig: &Rig) -> [u16; COUNT] {
+    let start = u32::from_str_radix(&rig.tag(), 16).unwrap();
+    let all = (0..20_000).map(|n| 10_000 + u16::try_from((start + n) % 20_000).unwrap());
+    let mut free = all.filter(|port| TcpListener::bind(("::", *port)).is_ok());
+    [(); COUNT].map(|()| free.next().unwrap())
 }
 
 fn ask(host: impl Into<IpAddr>, port: u16) -> io::Result<String> {
@@ -94,7 +97,7 @@ fn started(rig: &mut Rig, want: &Arc<Want>) -> InstanceId {
 fn a_port_moves_under_load_without_losing_a_request() {
     let mut rig = Rig::new();
     let lan = Lan::new(&rig);
-    let port = free_port();
+    let [port] = free_ports(&rig);
     let ports = json!([{ "port": 8080, "hostPort": port }]);
     let unit = server("0", &ports).unit.id.clone();
     let mut active = started(&mut rig, &server("0", &ports));
@@ -137,7 +140,7 @@ fn a_port_moves_under_load_without_losing_a_request() {
 fn udp_clients_that_keep_their_socket_reach_the_new_one() {
     let mut rig = Rig::new();
     let lan = Lan::new(&rig);
-    let port = free_port();
+    let [port] = free_ports(&rig);
     let ports = json!([{ "port": 8080, "hostPort": port, "protocol": "UDP" }]);
     let unit = server("old", &ports).unit.id.clone();
     let old = started(&mut rig, &server("old", &ports));
@@ -177,7 +180,7 @@ fn a_port_that_somebody_else_has_is_named_and_left_alone() {
 #[test]
 fn an_activation_that_was_cut_short_is_done_again() {
     let mut rig = Rig::new();
-    let [both, gone, come] = [(); 3].map(|()| free_port());
+    let [both, gone, come] = free_ports(&rig);
     let port = |host: u16| json!({ "port": 8080, "hostPort": host });
     let (old, new) = (server("old", &json!([port(both), port(gone)])), server("new", &json!([port(both), port(come)])));
     let unit = old.unit.id.clone();
@@ -204,7 +207,7 @@ fn an_activation_that_was_cut_short_is_done_again() {
 #[test]
 fn a_dead_one_s_ports_are_taken_over() {
     let mut rig = Rig::new();
-    let port = free_port();
+    let [port] = free_ports(&rig);
     let want = server("web", &json!([{ "port": 8080, "hostPort": port }]));
     let unit = want.unit.id.clone();
     let first = started(&mut rig, &want);
@@ -216,5 +219,26 @@ fn a_dead_one_s_ports_are_taken_over() {
     assert_eq!(ask(Ipv4Addr::LOCALHOST, port).unwrap(), "web");
     rig.run(&unit, Step::Stop { instance: first }).unwrap();
     assert_eq!(ask(Ipv4Addr::LOCALHOST, port).unwrap(), "web");
+    rig.tear_down();
+}
+
+#[test]
+fn a_table_that_somebody_flushes_is_mended_by_the_next_look() {
+    let mut rig = Rig::new();
+    let lan = Lan::new(&rig);
+    let [port] = free_ports(&rig);
+    let want = server("web", &json!([{ "port": 8080, "hostPort": port }]));
+    let instance = started(&mut rig, &want);
+    rig.run(&want.unit.id, Step::Activate { instance }).unwrap();
+    assert!(
+        Command::new("nft")
+            .args(["delete", "table", "inet", &format!("abide-{}", rig.tag())])
+            .status()
+            .unwrap()
+            .success()
+    );
+    rig.all();
+    assert_eq!(lan.within(|| ask(lan.host, port)).unwrap(), "web");
+    assert!(rig.traces().iter().any(|trace| trace.starts_with("table")));
     rig.tear_down();
 }
