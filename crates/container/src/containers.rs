@@ -132,7 +132,7 @@ impl Containers {
         // First of all: from here on the layers must stay.
         used::note(&dir, image.digest).map_err(again)?;
         dir.make_dirs(MOUNT_POINT, 0o700).map_err(again)?;
-        files::make(&place.dir, unit, network).map_err(again)?;
+        files::make(&place.dir, unit, spec, network).map_err(again)?;
         let layer = self.layers.make(&place.dir).map_err(again)?;
         for mount in spec.volumes.iter().filter(|mount| !mount.read_only) {
             let Some(data) = mount.volume.as_ref().and_then(|name| volumes.get(name)) else { continue };
@@ -165,8 +165,8 @@ impl Runtime for Containers {
         };
         let image = self.images.prepare(&wanted, &progress, &|| attend.is_cancelled()).map_err(of_image)?;
         let credentials = self.credentials(&image, spec)?;
-        self.lookup.check_mounts(&image, spec).map_err(of_lookup)?;
-        job::first(unit, spec, &image.config, &credentials).map(drop).map_err(never)
+        let first = job::first(unit, spec, &image.config, &credentials).map_err(never)?;
+        self.lookup.check(&image, spec, &first.program).map_err(of_lookup)
     }
 
     fn launch(&self, place: &Place, unit: &Unit) -> Result<Launch, Fault> {

@@ -14,7 +14,10 @@ use abide_host::{
     fs::{self, Dir, Resolve, Sync},
     mount,
 };
-use abide_reconcile::{Name, Unit, spec::Data};
+use abide_reconcile::{
+    Name, Unit,
+    spec::{Data, kind::ContainerSpec},
+};
 use std::{
     collections::BTreeMap,
     net::Ipv4Addr,
@@ -53,7 +56,7 @@ pub(crate) enum Network {
 }
 
 /// Makes the files in an instance's directory.
-pub(crate) fn make(dir: &Path, unit: &Unit, network: Network) -> Result<(), FilesError> {
+pub(crate) fn make(dir: &Path, unit: &Unit, spec: &ContainerSpec, network: Network) -> Result<(), FilesError> {
     let dir = Dir::open(dir)?;
     let files = dir.make_dirs(NETWORK, 0o700)?;
     let name = unit.id.name.as_str();
@@ -73,25 +76,36 @@ pub(crate) fn make(dir: &Path, unit: &Unit, network: Network) -> Result<(), File
     for (file, text) in NETWORK_FILES.iter().zip(texts) {
         files.write(file, text.as_bytes(), 0o644, Sync::ThisBoot)?;
     }
-    write_all(&dir.make_dirs(CONFIG_MAPS, 0o700)?, &unit.config_maps)?;
-    if unit.secrets.is_empty() {
+    // What is for the environment alone needs no files.
+    let config_maps = mounted(&unit.config_maps, spec.volumes.iter().filter_map(|mount| mount.config_map.as_ref()));
+    write_all(&dir.make_dirs(CONFIG_MAPS, 0o700)?, &config_maps)?;
+    let of_unit = mounted(&unit.secrets, spec.volumes.iter().filter_map(|mount| mount.secret.as_ref()));
+    if of_unit.is_empty() {
         return Ok(());
     }
     let secrets = dir.make_dirs(SECRETS, 0o700)?;
-    let data = unit.secrets.values().flat_map(BTreeMap::values);
+    let data = of_unit.values().copied().flat_map(BTreeMap::values);
     let bytes: u64 = data.map(|data| (data.0.len() as u64).next_multiple_of(PAGE_BYTES) + PAGE_BYTES).sum();
     mount::tmpfs(secrets.path(), bytes + PAGE_BYTES, 0o700)?;
     // Opened again: the directory from before is the one below the mount.
-    write_all(&dir.open_dir(SECRETS, Resolve::Beneath)?, &unit.secrets)
+    write_all(&dir.open_dir(SECRETS, Resolve::Beneath)?, &of_unit)
+}
+
+/// What has names of ConfigMaps, or of Secrets.
+type ByName<'a> = BTreeMap<&'a Name, &'a BTreeMap<String, Data>>;
+
+/// Those of a unit that it mounts.
+fn mounted<'a>(all: &'a BTreeMap<Name, BTreeMap<String, Data>>, names: impl Iterator<Item = &'a Name>) -> ByName<'a> {
+    names.filter_map(|name| all.get_key_value(name)).collect()
 }
 
 /// A folder for each, with a file for each key.
-fn write_all(dir: &Dir, all: &BTreeMap<Name, BTreeMap<String, Data>>) -> Result<(), FilesError> {
+fn write_all(dir: &Dir, all: &ByName<'_>) -> Result<(), FilesError> {
     for (name, data) in all {
         let folder = dir.make_dirs(name.as_str(), 0o755)?;
         // Whatever the agent's umask is: who runs in the container must get in.
         dir.set_mode(name.as_str(), 0o755)?;
-        for (key, value) in data {
+        for (key, value) in *data {
             folder.write(key, &value.0, 0o444, Sync::ThisBoot)?;
         }
     }
@@ -151,8 +165,8 @@ stringData: {password: hush}
     #[test]
     fn secrets_are_in_memory_alone_and_all_goes_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (unit, _) = testing::unit(YAML);
-        make(folder.path(), &unit, Network::Own(Some(Ipv4Addr::new(10, 0, 0, 7)))).unwrap();
+        let (unit, spec) = testing::unit(YAML);
+        make(folder.path(), &unit, &spec, Network::Own(Some(Ipv4Addr::new(10, 0, 0, 7)))).unwrap();
         let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
         assert_eq!(read(of_config_map(folder.path(), &"settings".parse().unwrap()).join("mode")), "fast");
         let secret = of_secret(folder.path(), &"db".parse().unwrap());

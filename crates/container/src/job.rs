@@ -33,7 +33,7 @@ pub(crate) enum JobError {
 
 /// The first process of a container.
 pub(crate) struct First {
-    program: Program,
+    pub(crate) program: Program,
     identity: Identity,
     stop_signal: i32,
 }

@@ -1,4 +1,5 @@
-//! What is looked up in an image before anything of it runs: who its user is, and whether mounts have a place there.
+//! What is looked up in an image before anything of it runs: who its user is, whether mounts have a place there, and whether
+//! there is something to be executed.
 //!
 //! The layers are seen as the container will see them, through a mount that nobody else sees and that is gone when the look
 //! is over. Who runs is remembered: an image never changes.
@@ -6,6 +7,7 @@
 use crate::user::{self, Credentials, UserError};
 use abide_host::{
     fs::{self, Dir, Resolve},
+    keeper::Program,
     overlay,
 };
 use abide_image::Image;
@@ -16,7 +18,7 @@ use abide_reconcile::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
@@ -55,6 +57,12 @@ pub(crate) enum LookupError {
         path: &'static str,
         /// What the kernel said.
         source: fs::Error,
+    },
+    /// Nothing to be executed.
+    #[error("the image has no program {name:?}: write in `command` what it has{}", in_path(.name))]
+    Program {
+        /// As the spec or the image has it.
+        name: String,
     },
     /// Something of the host that is to be mounted.
     #[error("the host's {path} can't be mounted; it has to be there, without symbolic links on the way")]
@@ -106,34 +114,18 @@ impl Lookup {
         Ok(found)
     }
 
-    /// Checks that what the spec mounts is there, if it is the host's, and has a place in the image.
-    pub(crate) fn check_mounts(&self, image: &Image, spec: &ContainerSpec) -> Result<(), LookupError> {
+    /// Checks that what the spec mounts is there, if it is the host's, and has a place in the image; and that the image
+    /// has the program.
+    pub(crate) fn check(&self, image: &Image, spec: &ContainerSpec, program: &Program) -> Result<(), LookupError> {
         let view = self.view(image)?;
-        for path in OF_KERNEL {
-            match there(&view, path, Resolve::Beneath) {
-                Ok(There::Folder | There::Nothing) => {}
-                Ok(There::Other) => {
-                    let source = io::ErrorKind::NotADirectory.into();
-                    return Err(LookupError::Kernels {
-                        path,
-                        source: fs::Error { act: "open", path: path.into(), source },
-                    });
-                }
-                Err(source) => return Err(LookupError::Kernels { path, source }),
-            }
+        check_mounts(&view, spec)?;
+        // It may come with data.
+        let has_data = spec.volumes.iter().any(|mount| mount.volume.is_some() || mount.host_path.is_some());
+        if has_data || has_program(&view, program) {
+            return Ok(());
         }
-        for mount in &spec.volumes {
-            let (path, wanted) = (mount.mount_path.clone(), wanted(mount.source())?);
-            match there(&view, &path, Resolve::InRoot) {
-                Ok(found) if found == wanted || found == There::Nothing => {}
-                Ok(_) => {
-                    let wanted = if wanted == There::Folder { "folder" } else { "file" };
-                    return Err(LookupError::Sort { path, wanted });
-                }
-                Err(source) => return Err(LookupError::Target { path, source }),
-            }
-        }
-        Ok(())
+        let name = program.args.0.first().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
+        Err(LookupError::Program { name })
     }
 
     /// Forgets images that are not among these.
@@ -145,6 +137,34 @@ impl Lookup {
     fn view(&self, image: &Image) -> Result<Dir, LookupError> {
         Ok(overlay::view(&image.layers, &self.at)?)
     }
+}
+
+fn check_mounts(view: &Dir, spec: &ContainerSpec) -> Result<(), LookupError> {
+    for path in OF_KERNEL {
+        match there(view, path, Resolve::Beneath) {
+            Ok(There::Folder | There::Nothing) => {}
+            Ok(There::Other) => {
+                let source = io::ErrorKind::NotADirectory.into();
+                return Err(LookupError::Kernels {
+                    path,
+                    source: fs::Error { act: "open", path: path.into(), source },
+                });
+            }
+            Err(source) => return Err(LookupError::Kernels { path, source }),
+        }
+    }
+    for mount in &spec.volumes {
+        let (path, wanted) = (mount.mount_path.clone(), wanted(mount.source())?);
+        match there(view, &path, Resolve::InRoot) {
+            Ok(found) if found == wanted || found == There::Nothing => {}
+            Ok(_) => {
+                let wanted = if wanted == There::Folder { "folder" } else { "file" };
+                return Err(LookupError::Sort { path, wanted });
+            }
+            Err(source) => return Err(LookupError::Target { path, source }),
+        }
+    }
+    Ok(())
 }
 
 /// What a mount needs to be at its target.
@@ -171,6 +191,25 @@ fn there(dir: &Dir, path: &str, resolve: Resolve) -> fs::Result<There> {
     }
 }
 
+/// Whether the program is found as the keeper will look for it: by its path, or in the `PATH` it is to have.
+fn has_program(view: &Dir, program: &Program) -> bool {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let name = program.args.0.first().map(|name| text(name)).unwrap_or_default();
+    let is_there = |folder: &str| {
+        let path = Path::new("/").join(&program.working_dir).join(folder).join(&name);
+        view.open_file(path, Resolve::InRoot).is_ok()
+    };
+    if name.contains('/') {
+        return is_there("");
+    }
+    let path = program.env.0.iter().find_map(|entry| entry.strip_prefix(b"PATH=")).map(text).unwrap_or_default();
+    path.split(':').any(is_there)
+}
+
+fn in_path(name: &str) -> &'static str {
+    if name.contains('/') { "" } else { ", or set PATH in `env`" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +220,8 @@ mod tests {
         let image = Image { digest: Digest([1; 32]), layers: vec![folder.to_owned()], config: Default::default() };
         let spec =
             ContainerSpec { volumes: serde_json::from_value(volumes.clone()).unwrap(), ..testing::container("x") };
-        Lookup::new(folder.to_owned()).check_mounts(&image, &spec).map_err(|error| error.to_string())
+        let program = Program { args: vec![b"/bin/x".to_vec()].into(), ..Program::default() };
+        Lookup::new(folder.to_owned()).check(&image, &spec, &program).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -189,6 +229,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         create_dir_all(at("etc")).unwrap();
+        create_dir_all(at("bin")).unwrap();
+        std::fs::write(at("bin/x"), "").unwrap();
         std::fs::write(at("etc/file"), "").unwrap();
         symlink("/etc", at("link")).unwrap();
         symlink("loop", at("loop")).unwrap();
@@ -210,6 +252,35 @@ mod tests {
         for (bad, text) in cases {
             let error = check(folder.path(), &bad).unwrap_err();
             assert!(error.contains(text), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_program_is_found_as_it_will_be() {
+        let folder = tempfile::tempdir().unwrap();
+        create_dir_all(folder.path().join("usr/bin/folder")).unwrap();
+        std::fs::write(folder.path().join("usr/bin/web"), "").unwrap();
+        symlink("/usr/bin", folder.path().join("bin")).unwrap();
+        symlink("/usr/bin/web", folder.path().join("usr/bin/alias")).unwrap();
+        let view = Dir::open(folder.path()).unwrap();
+        let cases = [
+            ("/bin/web", "/", "", true),
+            ("/bin/alias", "/", "", true),
+            ("./web", "/usr/bin", "", true),
+            ("./web", "/", "", false),
+            ("web", "/", "/sbin:/bin", true),
+            ("web", "/usr/bin", "/sbin", false),
+            ("web", "/usr/bin", "/sbin:", true),
+            ("folder", "/", "/bin", false),
+            ("/bin/../../../etc/passwd", "/", "", false),
+        ];
+        for (name, working_dir, path, is_there) in cases {
+            let program = Program {
+                args: vec![name.as_bytes().to_vec()].into(),
+                env: vec![format!("PATH={path}").into_bytes()].into(),
+                working_dir: working_dir.to_owned(),
+            };
+            assert_eq!(has_program(&view, &program), is_there, "{name} in {working_dir}, {path:?}");
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) fn all(units: &Path) -> fs::Result<BTreeSet<Digest>> {
     let mut found = BTreeSet::new();
     for unit in units.names()? {
         let Some(unit) = present(units.open_dir(unit, Resolve::Beneath))? else { continue };
-        for instance in unit.names()? {
+        for instance in present(unit.names())?.unwrap_or_default() {
             let noted = unit.read(Path::new(&instance).join(NAME), Resolve::Beneath, BYTES_MAX);
             let Some(noted) = present(noted)? else { continue };
             found.extend(str::from_utf8(&noted).ok().and_then(|text| text.parse::<Digest>().ok()));

@@ -94,6 +94,8 @@ fn what_makes_no_sense_is_refused_in_words() {
         let fault = rig.refused(rig.script("id", &format!("image: {image}\n{fields}")));
         assert!(never(&fault).contains(text), "{fault}");
     }
+    let fault = rig.refused(rig.unit("command: [nosuch]", ""));
+    assert!(never(&fault).contains("no program \"nosuch\""), "{fault}");
     let image = rig.image_with(Files::new(), &Config::default());
     let fault = rig.refused(rig.unit(&format!("image: {image}"), ""));
     assert!(never(&fault).contains("command"), "{fault}");
