@@ -24,6 +24,8 @@ pub(crate) struct Followed {
     pub(crate) state: State,
     pub(crate) desk: Desk,
     pub(crate) listener: Option<Listener>,
+    /// What a listener said last: it says it again after it had lost the source.
+    pub(crate) said: Option<(u64, String)>,
     /// What keeps the source from being followed, in words.
     pub(crate) trouble: Option<String>,
     /// The newest commit, if it is broken.
@@ -33,7 +35,7 @@ pub(crate) struct Followed {
     /// The number of the newest wish that the core was told of.
     pub(crate) generation: u64,
     /// The newest revision that the core wasn't told of.
-    pub(crate) waiting: Option<Revision>,
+    pub(crate) waiting: Option<Waiting>,
     /// What an earlier run accepted is to come into force before anything else is told: a newer wish may be held, and
     /// until somebody permits it the accepted one is what runs.
     pub(crate) restoring: Restoring,
@@ -51,8 +53,26 @@ pub(crate) struct Desk {
     /// Away while it writes; none if it can't be used.
     pub(crate) journal: Option<Journal>,
     pub(crate) queue: VecDeque<(Vec<Record>, Then)>,
+    /// Why what was to be written last could not be.
+    pub(crate) unwritten: Option<String>,
     /// Why there is no journal, if there is none.
     pub(crate) broken: Option<Arc<str>>,
+}
+
+/// A revision that is to be told.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    pub(crate) revision: Revision,
+    pub(crate) by: By,
+}
+
+/// Who wants a revision in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The source says it: a roll-back is over when it comes into force.
+    Source,
+    /// A person chose it.
+    Person,
 }
 
 /// A wish that the core was told of.
@@ -60,6 +80,7 @@ pub(crate) struct Desk {
 pub(crate) struct Told {
     pub(crate) commit: String,
     pub(crate) summary: String,
+    pub(crate) by: By,
     /// None if it was refused.
     pub(crate) complete: Option<Arc<Complete>>,
     pub(crate) at: Time,
@@ -90,6 +111,7 @@ impl Followed {
             state,
             desk,
             listener: None,
+            said: None,
             trouble,
             told: BTreeMap::new(),
             waiting: None,
@@ -105,9 +127,15 @@ impl Followed {
         self.told.get(&self.generation)
     }
 
+    /// The commit that is in force or on its way there: the newest that is or will be told to the core.
+    pub(crate) fn coming(&self) -> Option<&str> {
+        let waiting = self.waiting.as_ref().map(|waiting| waiting.revision.commit.as_str());
+        waiting.or_else(|| Some(self.newest()?.commit.as_str()))
+    }
+
     /// The newest commit that the source is known to have said.
     pub(crate) fn newest_commit(&self) -> Option<&str> {
-        let waiting = self.waiting.as_ref().map(|revision| revision.commit.as_str());
+        let waiting = self.waiting.as_ref().map(|waiting| waiting.revision.commit.as_str());
         waiting.or(self.state.said())
     }
 
@@ -130,12 +158,13 @@ impl Followed {
     }
 
     /// Notes what the core is about to be told, under this number.
-    pub(crate) fn note(&mut self, generation: u64, revision: &Revision, wish: &Wish, at: Time) {
+    pub(crate) fn note(&mut self, generation: u64, Waiting { revision, by }: &Waiting, wish: &Wish, at: Time) {
         let complete = match wish {
             Wish::Complete(complete) => Some(Arc::clone(complete)),
             Wish::Refused(_) | Wish::Withdrawn => None,
         };
-        let told = Told { commit: revision.commit.clone(), summary: revision.summary.clone(), complete, at };
+        let (commit, summary) = (revision.commit.clone(), revision.summary.clone());
+        let told = Told { commit, summary, by: *by, complete, at };
         self.generation = generation;
         self.told.insert(generation, told);
         self.outcome = None;

@@ -25,9 +25,6 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// How long to wait for a source to come to a commit that it was never seen at.
-const UNSEEN_MAX: Duration = Duration::from_secs(30);
-
 /// Replies that wait for who asked to read them.
 pub(crate) const UNREAD_MAX: usize = 64;
 
@@ -48,7 +45,8 @@ pub(crate) enum Answer {
     /// To be completed with what the instances' directories know.
     Snapshot(Snapshot),
     Stream {
-        first: Vec<Happening>,
+        /// What is known already.
+        first: Vec<Reply>,
         news: broadcast::Receiver<News>,
         until: Until,
     },
@@ -58,10 +56,16 @@ pub(crate) enum Answer {
 #[derive(Clone, Debug)]
 pub(crate) enum Until {
     HangUp,
-    /// Until it is known what became of these commits, given as they begin; `known` if their sources are at them already.
-    Ended {
-        commits: BTreeMap<SourceId, String>,
-        known: bool,
+    /// Until it is known what became of these commits, given as they begin.
+    Ended(BTreeMap<SourceId, String>),
+    /// The same of a commit that the source isn't at; it may yet come to it.
+    Seen {
+        source: SourceId,
+        commit: String,
+        /// How long to wait for that.
+        within: Duration,
+        /// What to say if it doesn't come.
+        or: Box<Reply>,
     },
 }
 
@@ -89,12 +93,16 @@ pub(crate) async fn converse(
             say(to, completed.map_or_else(|_| ending(), Reply::Snapshot)).await
         }
         Some(Answer::Stream { first, news, until }) => {
-            for happening in first {
-                say(to, Reply::Happened(happening)).await?;
+            for reply in first {
+                say(to, reply).await?;
             }
             match until {
                 Until::HangUp => go_on(news, to).await,
-                Until::Ended { commits, known } => Following { commits, known, inbox, to }.follow(news).await,
+                Until::Ended(commits) => Following { commits, unseen: None, inbox, to }.follow(news).await,
+                Until::Seen { source, commit, within, or } => {
+                    let unseen = Some((Instant::now() + within, *or));
+                    Following { commits: [(source, commit)].into(), unseen, inbox, to }.follow(news).await
+                }
             }
         }
     }
@@ -134,20 +142,24 @@ async fn go_on(mut news: broadcast::Receiver<News>, to: &mpsc::Sender<Reply>) ->
 struct Following<'a> {
     /// Those of which it isn't known.
     commits: BTreeMap<SourceId, String>,
-    /// Their sources are at them.
-    known: bool,
+    /// Until when their sources must have come to them, and what to say if they don't; none if they are at them.
+    unseen: Option<(Instant, Reply)>,
     inbox: &'a Inbox,
     to: &'a mpsc::Sender<Reply>,
 }
 
 impl Following<'_> {
     async fn follow(mut self, mut news: broadcast::Receiver<News>) -> Result<(), HungUp> {
-        let unseen = Instant::now() + UNSEEN_MAX;
         while !self.commits.is_empty() {
+            let deadline = self.unseen.as_ref().map(|(deadline, _)| *deadline);
             let heard = tokio::select! {
                 () = self.to.closed() => return Err(HungUp),
-                () = sleep_until(unseen), if !self.known => return self.never_came().await,
-                heard = news.recv() => heard,
+                heard = news.recv() => Some(heard),
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => None,
+            };
+            let Some(heard) = heard else {
+                let or = self.unseen.take().map(|(_, or)| or);
+                return say(self.to, or.unwrap_or_else(ending)).await;
             };
             match heard {
                 Ok(News::Happened(happening)) => self.happened(happening).await?,
@@ -167,8 +179,10 @@ impl Following<'_> {
             is_of.then_some(is_at)
         };
         let Some(is_at) = self.commits.iter().find_map(of) else { return Ok(()) };
-        self.known |= is_at;
-        if self.known { say(self.to, Reply::Happened(happening)).await } else { Ok(()) }
+        if is_at {
+            self.unseen = None;
+        }
+        if self.unseen.is_none() { say(self.to, Reply::Happened(happening)).await } else { Ok(()) }
     }
 
     async fn ended(&mut self, source: &SourceId, outcome: Outcome) -> Result<(), HungUp> {
@@ -184,29 +198,24 @@ impl Following<'_> {
         for (source, commit) in self.commits.clone() {
             let request = Request::Follow { source: Some(source.to_string()), commit };
             match ask(self.inbox, request).await {
-                Some(Answer::Replies(replies)) => {
-                    self.commits.remove(&source);
-                    for reply in replies {
-                        say(self.to, reply).await?;
-                    }
+                Some(Answer::Replies(replies)) => self.over(&source, replies).await?,
+                Some(Answer::Stream { first, until: Until::Ended(open), .. }) if open.is_empty() => {
+                    self.over(&source, first).await?;
                 }
-                Some(Answer::Stream { until: Until::Ended { known, .. }, .. }) => self.known |= known,
+                Some(Answer::Stream { until: Until::Ended(_), .. }) => self.unseen = None,
+                // It has yet to come; or the loop ends, which the news will tell.
                 _ => {}
             }
         }
         Ok(())
     }
 
-    async fn never_came(&self) -> Result<(), HungUp> {
-        let names: Vec<String> = self.commits.keys().map(SourceId::to_string).collect();
-        let commits: Vec<String> = self.commits.values().map(|commit| format!("{commit:.12}")).collect();
-        let message = format!(
-            "commit {} did not come to source {} within {} s: `abide source list` shows where it is",
-            commits.join(", "),
-            names.join(", "),
-            UNSEEN_MAX.as_secs()
-        );
-        say(self.to, Reply::Refused { message }).await
+    async fn over(&mut self, source: &SourceId, replies: Vec<Reply>) -> Result<(), HungUp> {
+        self.commits.remove(source);
+        for reply in replies {
+            say(self.to, reply).await?;
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::{Attending, Driver, Pause, Reach};
 use crate::{
+    followed::By,
     journal::{self, Record as Entry},
     news::About,
 };
@@ -219,10 +220,15 @@ impl Driver {
             return;
         }
         let Accepted { generation, owned_before, removals } = accepted;
-        let told = self.followed.get(source).and_then(|followed| followed.told.get(&generation));
+        let Some(followed) = self.followed.get(source) else { return };
+        let told = followed.told.get(&generation);
         let (commit, summary) = told.map(|told| (told.commit.clone(), told.summary.clone())).unwrap_or_default();
-        let entry = Entry::Accepted(journal::Accepted { generation, commit, summary, owned_before, removals });
-        self.write(source, entry, move |driver, result| {
+        // Late finds of the commit that was rolled back are no reason to return to it.
+        let is_newer = |over: &str| told.is_some_and(|told| told.by == By::Source && told.commit != over);
+        let ends_pin = followed.state.pin.as_ref().is_some_and(|(_, over)| is_newer(over));
+        let mut entries: Vec<Entry> = ends_pin.then_some(Entry::Unpinned).into_iter().collect();
+        entries.push(Entry::Accepted(journal::Accepted { generation, commit, summary, owned_before, removals }));
+        self.write_all(source, entries, move |driver, result| {
             let now = driver.clock.now();
             driver.core.handle(now, Event::Accepted { ticket, result });
         });

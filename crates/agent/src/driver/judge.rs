@@ -1,10 +1,11 @@
 //! What has become of each source's newest commit: written if it settled, told to who follows it.
 
-use super::Driver;
+use super::{Driver, Reach};
 use crate::{
     api,
     followed::Told,
     journal::{Record, Suspension},
+    news::About,
 };
 use abide_reconcile::{Event, Held, Outcome, Reclaim, SourceId, Time, UnitId, Why};
 use std::collections::BTreeSet;
@@ -15,6 +16,8 @@ const SHARE: u32 = 10;
 /// Starts in a row after which a unit that has no earlier version to go back to is said to have failed. It is started
 /// again all the same.
 const CRASHES_MAX: u32 = 3;
+
+const SETTLED: &str = "every unit is as wished";
 
 /// When to judge.
 #[derive(Debug, Default)]
@@ -52,7 +55,8 @@ impl Driver {
     /// When the first commit that has not settled runs out of time.
     pub(super) fn patience_ends(&self) -> Option<Time> {
         let pending = self.followed.values().filter(|followed| followed.outcome.is_none());
-        pending.filter_map(|followed| Some(followed.newest()?.at + self.patience)).min()
+        let ends = pending.filter_map(|followed| Some(followed.newest()?.at + self.patience)).min();
+        ends.map(|at| at.max(self.judge.not_before))
     }
 
     fn judge(&mut self, now: Time, id: &SourceId) {
@@ -63,31 +67,30 @@ impl Driver {
                 None => return self.reopen(id),
                 Some(message) => (api::Verdict::Failed, message),
             },
-            Outcome::Settled => (api::Verdict::Settled, "every unit is as wished".to_owned()),
-            Outcome::Failed(units) => (api::Verdict::Failed, in_words(now, &units)),
-            Outcome::Held(held) => {
-                self.permit_what_is_down(id, &held);
-                (api::Verdict::Refused, asks(&held))
-            }
+            Outcome::Held(held) if self.is_permitted_by_down(id, &held) => return self.reopen(id),
+            Outcome::Settled if self.is_to_be_written(id, &told) => return self.write_settled(id, told),
+            Outcome::Settled => (api::Verdict::Settled, SETTLED.to_owned()),
+            Outcome::Failed(units) => (api::Verdict::Failed, format!("partly in force: {}", in_words(now, &units))),
+            Outcome::Held(held) => (api::Verdict::Refused, asks(&held)),
             Outcome::Refused(why) => (api::Verdict::Refused, why.to_string()),
             Outcome::Withdrawn => return,
         };
-        if result == api::Verdict::Settled {
-            self.write_settled(id, &told.commit);
-        }
+        self.publish(id, &told, result, message);
+    }
+
+    /// Tells what became of a commit, if that is news.
+    fn publish(&mut self, id: &SourceId, told: &Told, result: api::Verdict, message: String) {
+        let outcome = self.outcome(told, result, message);
         let Some(followed) = self.followed.get_mut(id) else { return };
-        if followed.outcome.as_ref().is_some_and(|outcome| outcome.result == result && outcome.message == message) {
+        let before = followed.outcome.as_ref();
+        if before.is_some_and(|before| (before.result, &before.message) == (outcome.result, &outcome.message)) {
             return;
         }
-        let is_first = followed.outcome.is_none();
-        let outcome = self.outcome(&told, result, message);
-        if let Some(followed) = self.followed.get_mut(id) {
-            followed.outcome = Some(outcome.clone());
-        }
+        let is_first = before.is_none();
+        followed.outcome = Some(outcome.clone());
         if is_first {
             let text = format!("{:?}: {}", outcome.result, outcome.message).to_lowercase();
-            let about = crate::news::About { source: Some(id), commit: Some(&told.commit), unit: None };
-            self.ring.tell("source", about, text);
+            self.ring.tell("source", About { source: Some(id), commit: Some(&told.commit), unit: None }, text);
         }
         self.ring.end(id, outcome);
     }
@@ -105,22 +108,29 @@ impl Driver {
         api::Outcome { commit: told.commit.clone(), result, message, took_ms }
     }
 
-    fn write_settled(&mut self, id: &SourceId, commit: &str) {
-        let Some(followed) = self.followed.get_mut(id) else { return };
-        let state = &followed.state;
-        let is_accepted = state.accepted.as_ref().is_some_and(|accepted| accepted.commit == commit);
+    /// Whether it has yet to be written that a commit settled, as something to go back to.
+    fn is_to_be_written(&self, id: &SourceId, told: &Told) -> bool {
+        let Some(state) = self.followed.get(id).map(|followed| &followed.state) else { return false };
+        let is_accepted = state.accepted.as_ref().is_some_and(|accepted| accepted.commit == told.commit);
         let is_known = state.history.back().is_some_and(|last| Some(last) == state.accepted.as_ref());
-        let is_down = state.suspension == Suspension::Down;
-        if !is_accepted || is_known || is_down || followed.settling {
-            return;
-        }
+        is_accepted && !is_known && state.suspension != Suspension::Down && self.reach != Reach::Look
+    }
+
+    /// It is told when it is written: who hears of it may want to go back to it.
+    fn write_settled(&mut self, id: &SourceId, told: Told) {
+        let Some(followed) = self.followed.get_mut(id).filter(|followed| !followed.settling) else { return };
         followed.settling = true;
-        let source = id.clone();
-        self.write(id, Record::Settled { commit: commit.to_owned() }, move |driver, _| {
-            if let Some(followed) = driver.followed.get_mut(&source) {
-                followed.settling = false;
+        let (source, generation) = (id.clone(), followed.generation);
+        self.write(id, Record::Settled { commit: told.commit.clone() }, move |driver, written| {
+            let Some(followed) = driver.followed.get_mut(&source) else { return };
+            followed.settling = false;
+            let is_newest = followed.generation == generation;
+            match written {
+                Ok(()) => driver.sweep(),
+                // It did settle; with a full disk one can't go back to it, and that is all.
+                Err(_) if is_newest => driver.publish(&source, &told, api::Verdict::Settled, SETTLED.to_owned()),
+                Err(_) => {}
             }
-            driver.sweep();
         });
     }
 
@@ -150,17 +160,20 @@ impl Driver {
     }
 
     /// Who said `down` said yes to all that follows from it, unless it deletes data.
-    fn permit_what_is_down(&mut self, id: &SourceId, held: &Held) {
-        let Some(followed) = self.followed.get_mut(id) else { return };
+    fn is_permitted_by_down(&mut self, id: &SourceId, held: &Held) -> bool {
+        let Some(followed) = self.followed.get_mut(id) else { return false };
         let is_harmless = held.permit.removals.values().all(|reclaim| *reclaim == Reclaim::Keep);
-        let is_new = followed.permitted.as_ref() != Some(&held.permit);
-        if followed.state.suspension == Suspension::Down && is_harmless && is_new {
+        if followed.state.suspension != Suspension::Down || !is_harmless {
+            return false;
+        }
+        if followed.permitted.as_ref() != Some(&held.permit) {
             followed.permitted = Some(held.permit.clone());
             // Permits are read with the world, so the world is to be looked at.
             let units: BTreeSet<UnitId> = held.permit.removals.keys().cloned().collect();
             let now = self.clock.now();
             self.core.handle(now, Event::Changed(units));
         }
+        true
     }
 
     /// Clears away files that no commit needs any more.

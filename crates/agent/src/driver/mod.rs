@@ -12,8 +12,11 @@
 //! Invariant: nothing is told to anybody, and no step is ordered, before the record that it rests on is synced.
 
 mod commands;
+mod desk;
+mod down;
 mod early;
 mod judge;
+mod manage;
 mod requests;
 mod snapshot;
 mod sources;
@@ -144,8 +147,7 @@ impl Loop {
         tokio::pin!(stop);
         self.driver.restore(std::mem::take(&mut self.ids));
         loop {
-            self.driver.turn();
-            let wake = self.driver.wake_at();
+            let wake = self.driver.turn();
             tokio::select! {
                 () = &mut stop => break,
                 Some(message) = self.messages.recv() => self.driver.take(message),
@@ -182,14 +184,27 @@ impl Driver {
         }
     }
 
-    /// Does what follows from what was heard.
-    fn turn(&mut self) {
-        self.tell_waiting();
+    /// Does what follows from what was heard, and tells when to do so again if nothing is heard before.
+    fn turn(&mut self) -> Instant {
         let now = self.clock.now();
+        self.go_on(now);
+        self.try_probes(now);
+        self.judge_all(now);
+        self.answer_early(now);
+        // An answer may have told the core something, and what came into force may be what a newer commit waited for.
+        self.go_on(now);
+        self.wake_at(now)
+    }
+
+    fn go_on(&mut self, now: Time) {
+        self.tell_waiting();
         while let Some(command) = self.core.poll(now) {
             self.judge.has_news();
             self.obey(command);
         }
+    }
+
+    fn try_probes(&mut self, now: Time) {
         while let Some(tried) = self.probes.poll(now) {
             let which = tried.which;
             self.call(
@@ -206,14 +221,13 @@ impl Driver {
                 },
             );
         }
-        self.judge_all(now);
-        self.answer_early(now);
     }
 
-    fn wake_at(&self) -> Instant {
+    /// `turned` is the time that the core was asked with: what became due since then is due at once.
+    fn wake_at(&self, turned: Time) -> Instant {
         let now = self.clock.now();
         let all = [
-            self.core.wake_at(now),
+            self.core.wake_at(turned),
             self.probes.wake_at(),
             self.judge.wake_at(),
             self.patience_ends(),

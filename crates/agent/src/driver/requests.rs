@@ -1,22 +1,30 @@
 //! What people and hooks ask, and what they are answered: never before what it rests on is written.
 
-use super::{Driver, snapshot::preview, sources::begin};
+use super::{
+    Driver,
+    snapshot::{preview, state_of},
+};
 use crate::{
     api::{self, Reply, Request},
-    journal::{Origin, Record, Suspension},
+    followed::Followed,
+    journal::{Origin, Record},
     may,
     talk::{Answer, Asked, Respond, Until},
 };
-use abide_reconcile::{
-    Complete, Event, Fault, Permit, Revision, SourceId, Unit, UnitId, Want, Wish, spec::kind::SourceSpec,
-};
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use abide_reconcile::{Complete, Event, Fault, Permit, SourceId, Unit, UnitId, Want};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 /// Held plans that were shown to somebody, who may say yes before the commit comes.
 const PREVIEWED_MAX: usize = 64;
 
+/// How long to wait for a source to come to a commit that it was never seen at.
+const UNSEEN_MAX: Duration = Duration::from_secs(30);
+
+/// How long to wait for a source to come to a commit again that it was at before.
+const AGAIN_MAX: Duration = Duration::from_secs(3);
+
 /// An answer in words, good or bad.
-type Words = Result<String, String>;
+pub(super) type Words = Result<String, String>;
 
 impl Driver {
     pub(super) fn asked(&mut self, Asked { request, answer }: Asked) {
@@ -33,18 +41,18 @@ impl Driver {
             Request::SourceSuspend { name } => self.suspend(answer, &name),
             Request::SourceResume { name } => self.resume(answer, &name),
             Request::Allow { plan, source } => self.allow(answer, &plan, source.as_deref()),
-            Request::Retry { unit } => say(answer, self.retry(&unit)),
+            Request::Retry { unit } => self.retry(answer, &unit),
             Request::Rollback { source, commit } => self.roll_back(answer, source.as_deref(), commit.as_deref()),
             Request::Down => self.down(answer),
         }
     }
 
     fn events(&self, follow: bool) -> Answer {
-        let first = self.ring.last();
+        let first = self.ring.last().into_iter().map(Reply::Happened).collect();
         if follow {
             Answer::Stream { first, news: self.ring.listen(), until: Until::HangUp }
         } else {
-            Answer::Replies(first.into_iter().map(Reply::Happened).collect())
+            Answer::Replies(first)
         }
     }
 
@@ -79,51 +87,80 @@ impl Driver {
     }
 
     fn follow(&self, source: Option<&str>, commit: &str) -> Answer {
-        if commit.is_empty() || !commit.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        if commit.is_empty() || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return refusal(format!("{commit:?} is no commit: write its id, or how it begins"));
         }
-        let is_it = |id: &str| id.starts_with(commit);
-        let knows = |followed: &&crate::followed::Followed| {
-            let told = followed.newest().is_some_and(|told| is_it(&told.commit));
-            let refused = followed.refused.as_ref().is_some_and(|refused| is_it(&refused.commit));
-            told || refused || followed.state.keep().iter().any(|kept| is_it(kept))
+        let followed = match self.who_has(source, commit) {
+            Ok(followed) => followed,
+            Err(message) => return refusal(message),
         };
-        let followed = match source {
-            Some(name) => self.followed.values().find(|followed| followed.id.0.as_str() == name),
-            None => self.followed.values().find(knows),
-        };
-        let Some(followed) = followed else {
-            return refusal(match source {
-                Some(name) => format!("there is no source {name}; `abide source list` shows all"),
-                None => format!("no source is at commit {commit} or was; `abide source list` shows all"),
-            });
-        };
-        let outcome =
-            |told: &crate::followed::Told, result, message: &str| self.outcome(told, result, message.to_owned());
-        if let Some(told) = followed.newest().filter(|told| is_it(&told.commit)) {
-            if let Some(outcome) = &followed.outcome {
-                return Answer::Replies(vec![Reply::Outcome(outcome.clone())]);
-            }
-            return self.stream([(followed.id.clone(), told.commit.clone())], true);
+        let id = followed.id.clone();
+        let is_it = |known: &str| known.starts_with(commit);
+        if let Some(coming) = followed.coming().filter(|coming| is_it(coming)) {
+            return self.stream([(id, coming.to_owned())]);
         }
-        let refused = followed.refused.as_ref().filter(|refused| is_it(&refused.commit));
-        if let (Some(refused), Some(told)) = (refused, followed.newest()) {
-            let told = crate::followed::Told { commit: refused.commit.clone(), ..told.clone() };
-            return Answer::Replies(vec![Reply::Outcome(outcome(&told, api::Verdict::Refused, &refused.message))]);
+        if let Some(refused) = followed.refused.as_ref().filter(|refused| is_it(&refused.commit)) {
+            return Answer::Replies(vec![outcome(&refused.commit, api::Verdict::Refused, refused.message.clone())]);
         }
-        if knows(&followed)
-            && let Some(told) = followed.newest()
-        {
+        let was_here = followed.newest().filter(|_| followed.state.keep().iter().any(|kept| is_it(kept)));
+        let superseded = was_here.map(|told| {
             let message = format!("commit {:.12} took its place", told.commit);
-            let told = crate::followed::Told { commit: commit.to_owned(), ..told.clone() };
-            return Answer::Replies(vec![Reply::Outcome(outcome(&told, api::Verdict::Superseded, &message))]);
-        }
-        self.stream([(followed.id.clone(), commit.to_owned())], false)
+            outcome(commit, api::Verdict::Superseded, message)
+        });
+        let Some(listener) = &followed.listener else {
+            return superseded.map_or_else(
+                || refusal(format!("source {id} takes no commits at the moment: {}", state_of(followed, None).1)),
+                |superseded| Answer::Replies(vec![superseded]),
+            );
+        };
+        // It may be on its way here, again or for the first time.
+        (listener.wake)();
+        let (within, or) = match superseded {
+            Some(superseded) => (AGAIN_MAX, superseded),
+            None => (UNSEEN_MAX, never_came(&id, commit)),
+        };
+        let until = Until::Seen { source: id, commit: commit.to_owned(), within, or: Box::new(or) };
+        Answer::Stream { first: Vec::new(), news: self.ring.listen(), until }
     }
 
-    fn stream(&self, commits: impl IntoIterator<Item = (SourceId, String)>, known: bool) -> Answer {
-        let until = Until::Ended { commits: commits.into_iter().collect(), known };
-        Answer::Stream { first: Vec::new(), news: self.ring.listen(), until }
+    /// The source that has a commit, or may yet come to it.
+    fn who_has(&self, source: Option<&str>, commit: &str) -> Result<&Followed, String> {
+        if source.is_none() {
+            let knows = |followed: &&Followed| {
+                let refused = followed.refused.as_ref().map(|refused| &refused.commit);
+                let kept = followed.state.keep();
+                let mut all = followed
+                    .coming()
+                    .into_iter()
+                    .chain(refused.map(String::as_str))
+                    .chain(kept.iter().map(String::as_str));
+                all.any(|known| known.starts_with(commit))
+            };
+            if let Some(followed) = self.followed.values().find(knows) {
+                return Ok(followed);
+            }
+        }
+        let id = self.registered(source).map_err(|why| match source {
+            Some(_) => why,
+            None => format!("no source is at commit {commit} or was; `abide source list` shows all"),
+        })?;
+        self.followed.get(&id).ok_or_else(|| format!("there is no source {id}"))
+    }
+
+    /// What follows until it is known what becomes of these commits, as far as it isn't.
+    pub(super) fn stream(&self, commits: impl IntoIterator<Item = (SourceId, String)>) -> Answer {
+        let mut over = Vec::new();
+        let mut open = BTreeMap::new();
+        for (id, commit) in commits {
+            let outcome = self.followed.get(&id).filter(|followed| followed.waiting.is_none());
+            let outcome = outcome.and_then(|followed| followed.outcome.as_ref());
+            match outcome.filter(|outcome| outcome.commit.starts_with(&commit)) {
+                Some(outcome) => over.push(outcome.clone()),
+                None => drop(open.insert(id, commit)),
+            }
+        }
+        let until = Until::Ended(open);
+        Answer::Stream { first: over.into_iter().map(Reply::Outcome).collect(), news: self.ring.listen(), until }
     }
 
     fn wake(&self, source: &str) -> Words {
@@ -137,9 +174,30 @@ impl Driver {
         }
     }
 
-    fn retry(&mut self, text: &str) -> Words {
-        let now = self.clock.now();
-        let status = self.core.status(now);
+    /// It is written at once, not only when the core comes to it: who asked has been told.
+    fn retry(&mut self, answer: Respond, text: &str) {
+        let unit = match self.unit_called(text) {
+            Ok(unit) => unit,
+            Err(text) => return say(answer, Err(text)),
+        };
+        let source = SourceId(unit.scope.clone());
+        let record = Record::Retried { id: unit.clone() };
+        let tried = move |driver: &mut Driver, written: Result<(), Fault>| {
+            if written.is_ok() {
+                let now = driver.clock.now();
+                driver.core.handle(now, Event::Retry(unit.clone()));
+            }
+            say(answer, words(written, &format!("{unit} is tried again")));
+        };
+        match self.followed.contains_key(&source) {
+            true => self.write(&source, record, tried),
+            // Nothing is remembered of a unit whose source was never heard of.
+            false => tried(self, Ok(())),
+        }
+    }
+
+    fn unit_called(&self, text: &str) -> Result<UnitId, String> {
+        let status = self.core.status(self.clock.now());
         let is_it = |unit: &&UnitId| {
             let index = if unit.index == 0 { String::new() } else { format!("#{}", unit.index) };
             let short = format!("{}/{}{index}", unit.kind, unit.name);
@@ -147,10 +205,7 @@ impl Driver {
         };
         let found: Vec<UnitId> = status.units.iter().map(|unit| &unit.id).filter(is_it).cloned().collect();
         match &found[..] {
-            [unit] => {
-                self.core.handle(now, Event::Retry(unit.clone()));
-                Ok(format!("{unit} is tried again"))
-            }
+            [unit] => Ok(unit.clone()),
             [] => Err(format!("there is no unit {text}; `abide get` shows all")),
             several => {
                 let names: Vec<String> = several.iter().map(UnitId::to_string).collect();
@@ -180,255 +235,8 @@ impl Driver {
         });
     }
 
-    fn add_source(&mut self, answer: Respond, name: &str, spec: SourceSpec) {
-        let id = match name.parse() {
-            Ok(name) => SourceId(name),
-            Err(error) => return say(answer, Err(format!("{error}"))),
-        };
-        let kept = spec.clone();
-        self.prepare_source(id.clone(), spec, move |driver, opened| {
-            let opened = match opened {
-                Ok(opened) => opened,
-                Err(fault) => return say(answer, Err(fault.to_string())),
-            };
-            let mut records = vec![Record::Registered { spec: Box::new(kept), origin: Origin::Repository }];
-            records.extend(
-                driver.followed.get(&id).and_then(|followed| followed.state.pin.as_ref()).map(|_| Record::Unpinned),
-            );
-            driver.write_all(&id.clone(), records, move |driver, written| {
-                if written.is_ok() {
-                    let suspension = driver.followed.get(&id).map(|followed| followed.state.suspension);
-                    if suspension == Some(Suspension::No) {
-                        driver.start_listener(&id, opened);
-                    }
-                }
-                say(answer, words(written, &format!("source {id} is followed")));
-            });
-        });
-    }
-
-    fn remove_source(&mut self, answer: Respond, name: &str) {
-        let id = match self.registered(Some(name)) {
-            Ok(id) => id,
-            Err(text) => return say(answer, Err(text)),
-        };
-        self.write(&id.clone(), Record::Withdrawn, move |driver, written| {
-            if written.is_ok() {
-                driver.tell_withdrawn(&id);
-            }
-            say(answer, words(written, &format!("source {id} is given up; what it owns runs on")));
-        });
-    }
-
-    fn suspend(&mut self, answer: Respond, name: &str) {
-        let id = match self.registered(Some(name)) {
-            Ok(id) => id,
-            Err(text) => return say(answer, Err(text)),
-        };
-        let suspension = self.followed.get(&id).map(|followed| followed.state.suspension);
-        if suspension != Some(Suspension::No) {
-            return say(answer, Ok(format!("source {id} is suspended already")));
-        }
-        self.write(&id.clone(), Record::Suspended { how: Suspension::Commits }, move |driver, written| {
-            if let (Ok(()), Some(followed)) = (&written, driver.followed.get_mut(&id)) {
-                followed.listener = None;
-            }
-            say(answer, words(written, &format!("source {id} takes no new commits; what runs, runs on")));
-        });
-    }
-
-    /// Follows again. After `down` and `rollback` the core has to be told of the newest commit once more.
-    fn resume(&mut self, answer: Respond, name: &str) {
-        let id = match self.registered(Some(name)) {
-            Ok(id) => id,
-            Err(text) => return say(answer, Err(text)),
-        };
-        let Some(followed) = self.followed.get(&id) else { return };
-        let mut records = Vec::new();
-        if followed.state.suspension != Suspension::No {
-            records.push(Record::Suspended { how: Suspension::No });
-        }
-        records.extend(followed.state.pin.iter().map(|_| Record::Unpinned));
-        if records.is_empty() {
-            return say(answer, Ok(format!("source {id} is followed already")));
-        }
-        let over = followed.state.pin.as_ref().map(|(_, over)| over.clone());
-        let is_down = followed.state.suspension == Suspension::Down;
-        let accepted = followed.state.accepted.as_ref().map(|accepted| accepted.commit.clone());
-        let commit = over.or(accepted.filter(|_| is_down)).filter(|commit| !commit.is_empty());
-        let spec = followed.state.registered.clone().map(|(spec, _)| spec);
-        let asked = id.clone();
-        self.call(
-            move |means| {
-                let (commit, spec) = (commit?, spec?);
-                Some(means.kept(means.factory.reopen(&asked, &spec, &commit)))
-            },
-            move |driver, reopened| match reopened.transpose() {
-                Ok(revision) => driver.resume_with(answer, id, records, revision),
-                Err(fault) => say(answer, Err(fault.to_string())),
-            },
-        );
-    }
-
-    fn resume_with(&mut self, answer: Respond, id: SourceId, records: Vec<Record>, revision: Option<Revision>) {
-        self.write_all(&id.clone(), records, move |driver, written| {
-            if let (Ok(()), Some(followed)) = (&written, driver.followed.get_mut(&id)) {
-                followed.waiting = revision.or(followed.waiting.take());
-                driver.listen(&id);
-            }
-            say(answer, words(written, &format!("source {id} is followed again")));
-        });
-    }
-
-    fn roll_back(&mut self, answer: Respond, source: Option<&str>, commit: Option<&str>) {
-        let chosen = self.registered(source).and_then(|id| {
-            let followed = self.followed.get(&id).ok_or("no such source")?;
-            if followed.state.suspension == Suspension::Down {
-                return Err(format!("source {id} is down: `abide source resume {id}` first"));
-            }
-            let known = followed.state.keep();
-            let target = match commit {
-                Some(commit) => known.into_iter().find(|known| known.starts_with(commit)).or(Some(commit.to_owned())),
-                None => followed.last_good().map(|accepted| accepted.commit.clone()),
-            };
-            let target =
-                target.ok_or_else(|| format!("no commit before the present one of source {id} settled here"))?;
-            let over = followed.newest_commit().unwrap_or_default().to_owned();
-            let (spec, _) = followed.state.registered.clone().ok_or("no such source")?;
-            Ok((id, target, over, spec))
-        });
-        let (id, target, over, spec) = match chosen {
-            Ok(chosen) => chosen,
-            Err(text) => return say(answer, Err(text)),
-        };
-        let asked = id.clone();
-        self.call(
-            move |means| means.kept(means.factory.reopen(&asked, &spec, &target)),
-            move |driver, reopened| match reopened {
-                Ok(Revision { wish: Wish::Refused(why), commit, .. }) => {
-                    say(answer, Err(format!("commit {commit:.12} can't be in force: {why}")));
-                }
-                Ok(revision) => driver.pin(answer, id, revision, over),
-                Err(fault) => say(answer, Err(fault.to_string())),
-            },
-        );
-    }
-
-    fn pin(&mut self, answer: Respond, id: SourceId, revision: Revision, over: String) {
-        let record = Record::Pinned { commit: revision.commit.clone(), over };
-        self.write(&id.clone(), record, move |driver, written| {
-            if let Err(fault) = written {
-                return say(answer, Err(fault.to_string()));
-            }
-            let commit = revision.commit.clone();
-            if let Some(followed) = driver.followed.get_mut(&id) {
-                followed.waiting = Some(revision);
-            }
-            send(answer, driver.stream([(id, commit)], true));
-        });
-    }
-
-    fn apply(&mut self, answer: Respond, source: &str, path: String, mut spec: SourceSpec) {
-        let id = match source.parse() {
-            Ok(name) => SourceId(name),
-            Err(error) => return say(answer, Err(format!("{error}"))),
-        };
-        if !Path::new(&path).is_absolute() {
-            return say(answer, Err(format!("{path:?} is no absolute path")));
-        }
-        let registered = self.followed.get(&id).and_then(|followed| followed.state.registered.as_ref());
-        if registered.is_some_and(|(_, origin)| *origin == Origin::Repository) {
-            return say(answer, Err(format!("source {id} follows a repository: apply the folder under another name")));
-        }
-        spec.git.url = path;
-        let (folder, asked, kept) = (self.folder.join(id.to_string()), id.clone(), spec.clone());
-        let is_known = self.followed.contains_key(&id);
-        self.call(
-            move |means| {
-                let journal = if is_known { None } else { Some(begin(&folder)?) };
-                Ok((means.kept(means.factory.commit_folder(&asked, &spec))?, journal))
-            },
-            move |driver, result: Result<_, Fault>| match result {
-                Ok((Revision { wish: Wish::Refused(why), commit, .. }, _)) => {
-                    let message = why.to_string();
-                    let outcome = api::Outcome { commit, result: api::Verdict::Refused, message, took_ms: 0 };
-                    send(answer, Answer::Replies(vec![Reply::Outcome(outcome)]));
-                }
-                Ok((revision, journal)) => {
-                    driver.enter(&id, journal);
-                    driver.register_folder(answer, id, kept, revision);
-                }
-                Err(fault) => say(answer, Err(fault.to_string())),
-            },
-        );
-    }
-
-    fn register_folder(&mut self, answer: Respond, id: SourceId, spec: SourceSpec, revision: Revision) {
-        let Some(followed) = self.followed.get(&id) else { return };
-        let registered = (spec, Origin::Folder);
-        let mut records = Vec::new();
-        if followed.state.registered.as_ref() != Some(&registered) {
-            records.push(Record::Registered { spec: Box::new(registered.0), origin: registered.1 });
-        }
-        if followed.state.suspension != Suspension::No {
-            records.push(Record::Suspended { how: Suspension::No });
-        }
-        records.extend(followed.state.pin.iter().map(|_| Record::Unpinned));
-        self.write_all(&id.clone(), records, move |driver, written| {
-            if let Err(fault) = written {
-                return say(answer, Err(fault.to_string()));
-            }
-            let commit = revision.commit.clone();
-            if let Some(followed) = driver.followed.get_mut(&id) {
-                followed.waiting = Some(revision);
-            }
-            send(answer, driver.stream([(id, commit)], true));
-        });
-    }
-
-    /// Stops everything: each source is told to want its volumes alone.
-    fn down(&mut self, answer: Respond) {
-        let registered = self.followed.values().filter(|followed| followed.is_registered());
-        let up = registered.filter(|followed| followed.state.suspension != Suspension::Down);
-        let up: Vec<SourceId> = up.map(|followed| followed.id.clone()).collect();
-        self.down_next(answer, up, BTreeMap::new());
-    }
-
-    fn down_next(&mut self, answer: Respond, mut left: Vec<SourceId>, mut stopping: BTreeMap<SourceId, String>) {
-        let Some(id) = left.pop() else {
-            if stopping.is_empty() {
-                return say(answer, Ok("nothing runs that a source wants".to_owned()));
-            }
-            return send(answer, self.stream(stopping, true));
-        };
-        self.write(&id.clone(), Record::Suspended { how: Suspension::Down }, move |driver, written| {
-            if let Err(fault) = written {
-                return say(answer, Err(fault.to_string()));
-            }
-            stopping.extend(driver.put_down(&id));
-            driver.down_next(answer, left, stopping);
-        });
-    }
-
-    fn put_down(&mut self, id: &SourceId) -> Option<(SourceId, String)> {
-        let followed = self.followed.get_mut(id)?;
-        followed.listener = None;
-        followed.permitted = None;
-        let accepted = followed.state.accepted.as_ref()?;
-        let told = followed.told.get(&accepted.generation)?;
-        let revision = Revision {
-            commit: told.commit.clone(),
-            summary: told.summary.clone(),
-            wish: Wish::Complete(told.complete.clone()?),
-            files: BTreeMap::new(),
-        };
-        let commit = revision.commit.clone();
-        followed.waiting = Some(revision);
-        Some((id.clone(), commit))
-    }
-
     /// The source that is meant: this one, or the only one.
-    fn registered(&self, name: Option<&str>) -> Result<SourceId, String> {
+    pub(super) fn registered(&self, name: Option<&str>) -> Result<SourceId, String> {
         let mut all = self.followed.values().filter(|followed| followed.is_registered()).map(|followed| &followed.id);
         match name {
             Some(name) => all
@@ -444,11 +252,11 @@ impl Driver {
     }
 }
 
-fn words(written: Result<(), Fault>, done: &str) -> Words {
+pub(super) fn words(written: Result<(), Fault>, done: &str) -> Words {
     written.map(|()| done.to_owned()).map_err(|fault| fault.to_string())
 }
 
-fn say(answer: Respond, words: Words) {
+pub(super) fn say(answer: Respond, words: Words) {
     let reply = match words {
         Ok(message) => Reply::Done { message },
         Err(message) => Reply::Refused { message },
@@ -456,11 +264,24 @@ fn say(answer: Respond, words: Words) {
     send(answer, Answer::Replies(vec![reply]));
 }
 
-fn refusal(message: String) -> Answer {
+pub(super) fn refusal(message: String) -> Answer {
     Answer::Replies(vec![Reply::Refused { message }])
 }
 
+/// What became of a commit, decided before it was asked.
+pub(super) fn outcome(commit: &str, result: api::Verdict, message: String) -> Reply {
+    Reply::Outcome(api::Outcome { commit: commit.to_owned(), result, message, took_ms: 0 })
+}
+
+fn never_came(source: &SourceId, commit: &str) -> Reply {
+    let seconds = UNSEEN_MAX.as_secs();
+    let message = format!(
+        "commit {commit:.12} did not come to source {source} within {seconds} s: `abide source list` shows where it is"
+    );
+    Reply::Refused { message }
+}
+
 /// Who asked may have hung up.
-fn send(answer: Respond, reply: Answer) {
+pub(super) fn send(answer: Respond, reply: Answer) {
     drop(answer.send(reply));
 }

@@ -55,7 +55,8 @@ fn source(followed: &Followed, status: Option<&SourceStatus>) -> api::SourceStat
     }
 }
 
-fn state_of(followed: &Followed, status: Option<&SourceStatus>) -> (&'static str, String) {
+/// A source's state in a word, and what there is to say of it.
+pub(super) fn state_of(followed: &Followed, status: Option<&SourceStatus>) -> (&'static str, String) {
     let state = &followed.state;
     let name = &followed.id;
     if !followed.is_registered() && followed.desk.broken.is_none() {
@@ -67,6 +68,9 @@ fn state_of(followed: &Followed, status: Option<&SourceStatus>) -> (&'static str
             return ("suspended", format!("new commits wait for `abide source resume {name}`"));
         }
         Suspension::No => {}
+    }
+    if let Some(why) = &followed.desk.unwritten {
+        return ("held", format!("{why}; it is tried again"));
     }
     if let Some(refused) = &followed.refused {
         return ("refused", format!("commit {:.12} is not in force: {}", refused.commit, refused.message));

@@ -14,22 +14,17 @@
 //! | `rollback` | pinned, and over what | the earlier commit, until another than `over` is said |
 //! | `remove` | withdrawn | that it is withdrawn: what it owns runs on |
 
-use super::{Driver, Reach};
+use super::{Driver, Reach, desk::with_sources};
 use crate::{
     api,
-    followed::{Followed, Restoring, Then},
+    followed::{By, Followed, Restoring, Waiting},
     journal::{Journal, Origin, Record, Refused, State, Suspension},
     listen::Listener,
     news::About,
     port::{Opened, Opening},
 };
-use abide_reconcile::{
-    Accepted, Event, Fault, Permit, Progress, Reclaim, Revision, SourceId, Wish, spec::kind::SourceSpec,
-};
+use abide_reconcile::{Accepted, Event, Fault, Progress, Revision, SourceId, Wish};
 use std::{fs, path::Path, sync::Arc};
-
-/// Records that become durable together; more would not fit a frame of the journal, if they are large.
-const BATCH: usize = 8;
 
 impl Driver {
     /// Takes up what an earlier run left: every journal, and the commits that were accepted.
@@ -74,14 +69,17 @@ impl Driver {
 
     /// The accepted commit was read, or could not be.
     fn reopened(&mut self, id: &SourceId, result: Result<Revision, Fault>) {
-        let Some(followed) = self.followed.get_mut(id) else { return };
+        let Some(followed) = self.followed.get_mut(id).filter(|followed| followed.restoring == Restoring::Reading)
+        else {
+            return;
+        };
         match result {
             Ok(revision) if matches!(revision.wish, Wish::Complete(_)) => {
                 // What is down was accepted as a whole or as its volumes alone; it is judged anew under the next number.
                 let is_down = followed.state.suspension == Suspension::Down;
                 followed.restoring = if is_down { Restoring::Over } else { Restoring::Told };
                 let generation = followed.generation + u64::from(is_down);
-                self.tell(id, generation, &revision);
+                self.tell(id, generation, &Waiting { revision, by: By::Person });
                 self.restore_pin(id);
             }
             Ok(Revision { wish, .. }) => {
@@ -106,14 +104,16 @@ impl Driver {
         let Some(followed) = self.followed.get(id) else { return };
         let in_force = followed.state.accepted.as_ref().map(|accepted| &accepted.commit);
         let (Some((commit, _)), Some((spec, _))) = (&followed.state.pin, &followed.state.registered) else { return };
-        if in_force == Some(commit) {
+        if in_force == Some(commit) || self.reach == Reach::Look {
             return;
         }
         let (id, asked, spec, commit) = (id.clone(), id.clone(), spec.clone(), commit.clone());
         self.call(
             move |means| means.kept(means.factory.reopen(&asked, &spec, &commit)),
             move |driver, result| match (result, driver.followed.get_mut(&id)) {
-                (Ok(revision), Some(followed)) if followed.waiting.is_none() => followed.waiting = Some(revision),
+                (Ok(revision), Some(followed)) if followed.waiting.is_none() => {
+                    followed.waiting = Some(Waiting { revision, by: By::Person });
+                }
                 (Err(fault), Some(followed)) => followed.trouble = Some(fault.to_string()),
                 _ => {}
             },
@@ -127,8 +127,9 @@ impl Driver {
         if self.reach != Reach::Follow || followed.state.suspension != Suspension::No || followed.listener.is_some() {
             return;
         }
-        let has_wish = followed.newest().is_some() || followed.refused.is_some();
-        let said = followed.newest_commit().filter(|_| has_wish).map(str::to_owned);
+        // A commit that an earlier release refused may be one that this release takes.
+        let is_known = followed.newest().is_some() && followed.refused.is_none();
+        let said = followed.newest_commit().filter(|_| is_known).map(str::to_owned);
         let opening = Opening { id: id.clone(), spec, said, keep: followed.state.keep() };
         let id = id.clone();
         self.call(
@@ -140,7 +141,12 @@ impl Driver {
         );
     }
 
+    /// Listens to what was opened, unless nobody wants to know any more.
     pub(super) fn start_listener(&mut self, id: &SourceId, opened: Opened) {
+        let is_followed = |followed: &Followed| followed.is_registered() && followed.state.suspension == Suspension::No;
+        if self.reach != Reach::Follow || !self.followed.get(id).is_some_and(is_followed) {
+            return;
+        }
         self.listeners += 1;
         let number = self.listeners;
         let started = Listener::start(id.clone(), number, opened, Arc::clone(&self.means), self.inbox.clone());
@@ -162,22 +168,20 @@ impl Driver {
             Err(fault) => return self.lost(id, &fault),
         };
         followed.trouble = None;
-        match &followed.state.pin {
-            Some((_, over)) if *over == revision.commit || revision.commit.is_empty() => {}
-            Some(_) => self.write(id, Record::Unpinned, Self::wait_to_tell(id, revision)),
-            None => followed.waiting = Some(revision),
+        let said = Some((listener, revision.commit.clone()));
+        if followed.said == said {
+            return;
+        }
+        followed.said = said;
+        if followed.state.pin.as_ref().is_none_or(|(_, over)| *over != revision.commit) {
+            self.wait_to_tell(id, Waiting { revision, by: By::Source });
         }
     }
 
-    fn wait_to_tell(id: &SourceId, revision: Revision) -> impl FnOnce(&mut Self, Result<(), Fault>) + Send + use<> {
-        let id = id.clone();
-        move |driver, written| {
-            let Some(followed) = driver.followed.get_mut(&id) else { return };
-            match written {
-                Ok(()) => followed.waiting = Some(revision),
-                Err(fault) => followed.trouble = Some(fault.to_string()),
-            }
-        }
+    /// Has the core told of a revision as soon as it may be.
+    pub(super) fn wait_to_tell(&mut self, id: &SourceId, waiting: Waiting) {
+        let Some(followed) = self.followed.get_mut(id) else { return };
+        followed.waiting = Some(waiting);
     }
 
     fn lost(&mut self, id: &SourceId, fault: &Fault) {
@@ -202,36 +206,38 @@ impl Driver {
                 followed.restoring = Restoring::Over;
             }
             if followed.restoring == Restoring::Over
-                && let Some(revision) = followed.waiting.take()
+                && let Some(waiting) = followed.waiting.take()
             {
                 let generation = followed.generation + 1;
-                self.supersede(&id);
-                self.tell(&id, generation, &revision);
+                self.supersede(&id, &waiting.revision.commit);
+                self.tell(&id, generation, &waiting);
             }
         }
     }
 
-    fn supersede(&mut self, id: &SourceId) {
+    fn supersede(&mut self, id: &SourceId, commit: &str) {
         let Some(followed) = self.followed.get(id).filter(|followed| followed.outcome.is_none()) else { return };
-        let Some(old) = followed.newest() else { return };
-        let message = "a newer commit took its place".to_owned();
+        let Some(old) = followed.newest().filter(|old| old.commit != commit) else { return };
+        let message = format!("commit {commit:.12} took its place");
         let outcome = self.outcome(old, api::Verdict::Superseded, message);
         self.ring.end(id, outcome);
     }
 
     /// Tells the core what a commit says.
-    fn tell(&mut self, id: &SourceId, generation: u64, revision: &Revision) {
+    fn tell(&mut self, id: &SourceId, generation: u64, waiting: &Waiting) {
         let now = self.clock.now();
         let Some(followed) = self.followed.get_mut(id) else { return };
+        let revision = &waiting.revision;
         let wish = followed.wish(revision);
-        followed.note(generation, revision, &wish, now);
+        followed.note(generation, waiting, &wish, now);
         let text = match &wish {
             Wish::Refused(why) => {
                 let Revision { commit, summary, .. } = revision.clone();
                 let refused = Refused { commit, summary, message: why.to_string() };
                 followed.refused = Some(refused.clone());
+                let is_known = followed.state.refused.as_ref() == Some(&refused);
                 // A branch that is gone is nothing that a restart has to know: it will find out.
-                if !refused.commit.is_empty() && self.reach != Reach::Look {
+                if !refused.commit.is_empty() && !is_known {
                     self.write(id, Record::Refused(refused), |_, _| ());
                 }
                 format!("refused: {why}")
@@ -256,106 +262,6 @@ impl Driver {
         self.core.handle(now, Event::Wish { source: id.clone(), generation, wish: Wish::Withdrawn });
     }
 
-    /// What the guard asks about sources that are down, and may go without further asking.
-    pub(super) fn asked_by_down(&self) -> Vec<Permit> {
-        let is_down =
-            |id: &SourceId| self.followed.get(id).is_some_and(|followed| followed.state.suspension == Suspension::Down);
-        let is_harmless = |permit: &Permit| permit.removals.values().all(|reclaim| *reclaim == Reclaim::Keep);
-        if !self.followed.keys().any(is_down) {
-            return Vec::new();
-        }
-        let plan = self.core.plan();
-        let asked = plan.held.into_iter().chain(plan.late);
-        asked.filter(|(id, permit)| is_down(id) && is_harmless(permit)).map(|(_, permit)| permit).collect()
-    }
-
-    /// Writes a record of a source, and then does what follows.
-    pub(crate) fn write(
-        &mut self,
-        id: &SourceId,
-        record: Record,
-        then: impl FnOnce(&mut Driver, Result<(), Fault>) + Send + 'static,
-    ) {
-        self.write_all(id, vec![record], then);
-    }
-
-    /// Writes records that hold together or not at all.
-    pub(crate) fn write_all(
-        &mut self,
-        id: &SourceId,
-        records: Vec<Record>,
-        then: impl FnOnce(&mut Driver, Result<(), Fault>) + Send + 'static,
-    ) {
-        let Some(followed) = self.followed.get_mut(id) else {
-            return then(self, Err(Fault::Again(format!("there is no source {id}").into())));
-        };
-        if let Some(why) = followed.desk.broken.clone() {
-            return then(self, Err(Fault::Again(why)));
-        }
-        followed.desk.queue.push_back((records, Box::new(then)));
-        self.write_on(id);
-    }
-
-    /// Writes what waits, if nothing is being written.
-    fn write_on(&mut self, id: &SourceId) {
-        let Some(followed) = self.followed.get_mut(id) else { return };
-        let desk = &mut followed.desk;
-        if desk.queue.is_empty() {
-            return;
-        }
-        let Some(mut journal) = desk.journal.take() else { return };
-        let batch = desk.queue.drain(..desk.queue.len().min(BATCH));
-        let (records, thens): (Vec<Vec<Record>>, Vec<Then>) = batch.unzip();
-        let records = records.concat();
-        let id = id.clone();
-        self.call(
-            move |_| {
-                let result = if records.is_empty() { Ok(()) } else { journal.append(&records) };
-                (journal, records, result)
-            },
-            move |driver, (journal, records, result)| {
-                let result = result.map_err(|error| {
-                    tracing::error!(source = %id, %error, "a decision could not be written");
-                    Fault::Again(with_sources(&error).into())
-                });
-                if let Some(followed) = driver.followed.get_mut(&id) {
-                    followed.desk.journal = Some(journal);
-                    if result.is_ok() {
-                        records.into_iter().for_each(|record| followed.state.apply(record));
-                    }
-                }
-                thens.into_iter().for_each(|then| then(driver, result.clone()));
-                driver.write_on(&id);
-            },
-        );
-    }
-
-    /// Opens the journal of a source that was never heard of, and checks what its owner wrote.
-    pub(super) fn prepare_source(
-        &self,
-        id: SourceId,
-        spec: SourceSpec,
-        then: impl FnOnce(&mut Driver, Result<Opened, Fault>) + Send + 'static,
-    ) {
-        let folder = self.folder.join(id.to_string());
-        let is_known = self.followed.contains_key(&id);
-        let opening = Opening { id: id.clone(), spec, said: None, keep: Vec::new() };
-        self.call(
-            move |means| {
-                let opened = means.factory.open(&opening)?;
-                let journal = if is_known { None } else { Some(begin(&folder)?) };
-                Ok((opened, journal))
-            },
-            move |driver, result: Result<_, Fault>| {
-                let opened = result.map(|(opened, journal)| {
-                    driver.enter(&id, journal);
-                    opened
-                });
-                then(driver, opened);
-            },
-        );
-    }
-
     /// Enters a source whose journal was opened, unless somebody else was faster.
     pub(super) fn enter(&mut self, id: &SourceId, journal: Option<(Journal, State)>) {
         if let Some((journal, state)) = journal {
@@ -365,15 +271,14 @@ impl Driver {
     }
 }
 
-/// A source's folder and journal, new.
+/// A source's folder and journal, new, and there after a crash.
 pub(super) fn begin(folder: &Path) -> Result<(Journal, State), Fault> {
-    let failed = |what: &str, why: &dyn std::fmt::Display| Fault::Again(format!("{what}: {why}").into());
-    fs::create_dir_all(folder).map_err(|error| failed(&format!("creating {}", folder.display()), &error))?;
+    let sync = |folder: &Path| folder.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all());
+    let made = fs::create_dir_all(folder).and_then(|()| {
+        // `sources/` itself may be new, too.
+        sync(folder)?;
+        folder.parent().map_or(Ok(()), sync)
+    });
+    made.map_err(|error| Fault::Again(format!("creating {}: {error}", folder.display()).into()))?;
     Journal::open(&folder.join("journal")).map_err(|error| Fault::Again(with_sources(&error).into()))
-}
-
-/// An error with all that caused it, in a line.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -1,0 +1,78 @@
+//! Writing decisions down: one journal a source, one batch at a time, and then what rests on it.
+
+use super::Driver;
+use crate::{followed::Then, journal::Record};
+use abide_reconcile::{Fault, SourceId};
+
+/// Records that become durable together; more would not fit a frame of the journal, if they are large.
+const BATCH: usize = 8;
+
+impl Driver {
+    /// Writes a record of a source, and then does what follows.
+    pub(crate) fn write(
+        &mut self,
+        id: &SourceId,
+        record: Record,
+        then: impl FnOnce(&mut Driver, Result<(), Fault>) + Send + 'static,
+    ) {
+        self.write_all(id, vec![record], then);
+    }
+
+    /// Writes records that hold together or not at all.
+    pub(crate) fn write_all(
+        &mut self,
+        id: &SourceId,
+        records: Vec<Record>,
+        then: impl FnOnce(&mut Driver, Result<(), Fault>) + Send + 'static,
+    ) {
+        let Some(followed) = self.followed.get_mut(id) else {
+            return then(self, Err(Fault::Again(format!("there is no source {id}").into())));
+        };
+        if let Some(why) = followed.desk.broken.clone() {
+            return then(self, Err(Fault::Again(why)));
+        }
+        followed.desk.queue.push_back((records, Box::new(then)));
+        self.write_on(id);
+    }
+
+    /// Writes what waits, if nothing is being written.
+    fn write_on(&mut self, id: &SourceId) {
+        let Some(followed) = self.followed.get_mut(id) else { return };
+        let desk = &mut followed.desk;
+        if desk.queue.is_empty() {
+            return;
+        }
+        let Some(mut journal) = desk.journal.take() else { return };
+        let batch = desk.queue.drain(..desk.queue.len().min(BATCH));
+        let (records, thens): (Vec<Vec<Record>>, Vec<Then>) = batch.unzip();
+        let records = records.concat();
+        let id = id.clone();
+        self.call(
+            move |_| {
+                let result = if records.is_empty() { Ok(()) } else { journal.append(&records) };
+                (journal, records, result)
+            },
+            move |driver, (journal, records, result)| {
+                let result = result.map_err(|error| {
+                    tracing::error!(source = %id, %error, "a decision could not be written");
+                    Fault::Again(with_sources(&error).into())
+                });
+                if let Some(followed) = driver.followed.get_mut(&id) {
+                    followed.desk.journal = Some(journal);
+                    followed.desk.unwritten = result.as_ref().err().map(Fault::to_string);
+                    if result.is_ok() {
+                        records.into_iter().for_each(|record| followed.state.apply(record));
+                    }
+                }
+                thens.into_iter().for_each(|then| then(driver, result.clone()));
+                driver.write_on(&id);
+            },
+        );
+    }
+}
+
+/// An error with all that caused it, in a line.
+pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -1,0 +1,14 @@
+//! The whole agent over a world that is faked: instances and repositories are in memory, the journal, the store of files,
+//! the sockets and the loop are real.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod crash;
+mod disk;
+mod doors;
+mod oneshot;
+mod push;
+mod repository;
+mod rig;
+mod sources;
+mod world;

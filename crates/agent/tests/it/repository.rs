@@ -1,0 +1,129 @@
+//! Repositories in memory: commits of YAML, and sources that follow their tips.
+
+use abide_agent::{Opened, Opening, SourceFactory};
+use abide_reconcile::{
+    Attend, Complete, Digest, Fault, Revision, Source, SourceId, Want, Wish,
+    spec::{Context, MemoryTree, kind::SourceSpec, parse},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Condvar, Mutex},
+};
+
+#[derive(Debug, Default)]
+struct State {
+    /// YAML by commit, of all repositories.
+    commits: BTreeMap<String, String>,
+    /// Tips by URL; a folder's content likewise.
+    tips: BTreeMap<String, String>,
+    /// Servers that are away.
+    away: bool,
+    wakes: usize,
+}
+
+/// All repositories there are.
+#[derive(Debug, Default)]
+pub(crate) struct Repositories {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Repositories {
+    /// Pushes this content, and returns its commit.
+    pub(crate) fn push(&self, url: &str, yaml: &str) -> String {
+        let commit = commit_of(yaml);
+        let mut state = self.state.lock().unwrap();
+        state.commits.insert(commit.clone(), yaml.to_owned());
+        state.tips.insert(url.to_owned(), commit.clone());
+        self.changed.notify_all();
+        commit
+    }
+
+    pub(crate) fn away(&self, is_away: bool) {
+        self.state.lock().unwrap().away = is_away;
+        self.changed.notify_all();
+    }
+}
+
+pub(crate) fn commit_of(yaml: &str) -> String {
+    Digest::of(yaml.as_bytes()).to_string().chars().take(40).collect()
+}
+
+fn revision(id: &SourceId, spec: &SourceSpec, commit: &str, yaml: &str) -> Revision {
+    let tree = MemoryTree([("all.yaml".to_owned(), yaml.as_bytes().into())].into());
+    let (wish, files) = match parse(&tree, Context { scope: &id.0, grants: &spec.grants }) {
+        Ok(parsed) => {
+            let wants = parsed.units.into_iter().map(|unit| Arc::new(Want::new(unit)));
+            (Wish::Complete(Arc::new(Complete::new(wants).unwrap())), parsed.files)
+        }
+        Err(mistakes) => {
+            let text: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            (Wish::Refused(text.join("\n").into()), BTreeMap::new())
+        }
+    };
+    Revision { commit: commit.to_owned(), summary: format!("about {commit:.6}"), wish, files }
+}
+
+/// Makes sources of them.
+#[derive(Debug)]
+pub(crate) struct Factory(pub(crate) Arc<Repositories>);
+
+impl SourceFactory for Factory {
+    fn open(&self, opening: &Opening) -> Result<Opened, Fault> {
+        if opening.spec.git.url.starts_with("ssh") {
+            return Err(Fault::Never("ssh can't be followed".into()));
+        }
+        let Opening { id, spec, said, .. } = opening.clone();
+        let source = Followed { repositories: Arc::clone(&self.0), id, spec, said, woken: 0, was_away: false };
+        let repositories = Arc::clone(&self.0);
+        let wake = move || {
+            repositories.state.lock().unwrap().wakes += 1;
+            repositories.changed.notify_all();
+        };
+        Ok(Opened { source: Box::new(source), wake: Box::new(wake) })
+    }
+
+    fn reopen(&self, id: &SourceId, spec: &SourceSpec, commit: &str) -> Result<Revision, Fault> {
+        let state = self.0.state.lock().unwrap();
+        let yaml = state.commits.get(commit);
+        let yaml = yaml.ok_or_else(|| Fault::Never(format!("commit {commit} is not in the cache").into()))?;
+        Ok(revision(id, spec, commit, yaml))
+    }
+
+    fn commit_folder(&self, id: &SourceId, spec: &SourceSpec) -> Result<Revision, Fault> {
+        let commit = self.0.state.lock().unwrap().tips.get(&spec.git.url).cloned();
+        self.reopen(id, spec, &commit.ok_or_else(|| Fault::Never("there is no such folder".into()))?)
+    }
+}
+
+struct Followed {
+    repositories: Arc<Repositories>,
+    id: SourceId,
+    spec: SourceSpec,
+    said: Option<String>,
+    woken: usize,
+    was_away: bool,
+}
+
+impl Source for Followed {
+    fn next(&mut self, attend: &dyn Attend) -> Result<Revision, Fault> {
+        let mut state = self.repositories.state.lock().unwrap();
+        loop {
+            if attend.is_cancelled() {
+                return Err(Fault::Cancelled);
+            }
+            if state.away && !self.was_away {
+                self.was_away = true;
+                return Err(Fault::Again("the server is away".into()));
+            }
+            let tip = state.tips.get(&self.spec.git.url).cloned().filter(|_| !state.away);
+            if let Some(tip) = tip.filter(|tip| self.said.as_ref() != Some(tip) || self.was_away) {
+                self.was_away = false;
+                self.said = Some(tip.clone());
+                return Ok(revision(&self.id, &self.spec, &tip, &state.commits[&tip]));
+            }
+            self.woken = state.wakes;
+            state = self.repositories.changed.wait(state).unwrap();
+        }
+    }
+}
