@@ -5,10 +5,7 @@
 
 use crate::diagnostic::{Diagnostic, Place, Related};
 use serde_yaml::granit_parser::{Event, Marker, Options, Parser, ScalarStyle, Span};
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 /// Bytes of a file.
 const FILE_BYTES_MAX: usize = 4 << 20;
@@ -21,7 +18,9 @@ const DEPTH_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct File {
     pub(crate) name: Arc<str>,
-    pub(crate) lines: Vec<String>,
+    text: String,
+    /// Where each line begins in the text.
+    starts: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,15 +56,22 @@ impl Node {
 }
 
 impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let starts = std::iter::once(0).chain(ends.map(|(end, _)| end + 1)).collect();
+        Self { name: name.into(), text: text.to_owned(), starts }
+    }
+
     pub(crate) fn diagnostic(&self, place: Place, message: impl Into<String>) -> Diagnostic {
-        let text = place.line.checked_sub(1).and_then(|line| self.lines.get(line)).cloned().unwrap_or_default();
+        let start = place.line.checked_sub(1).and_then(|line| self.starts.get(line));
+        let text = start.and_then(|start| self.text[*start..].lines().next()).unwrap_or_default().to_owned();
         Diagnostic { file: Arc::clone(&self.name), place, message: message.into(), text, related: Vec::new() }
     }
 }
 
 /// The documents of a file that are not empty. What comes before a syntax error is still returned.
 pub(crate) fn read(name: &str, bytes: &[u8], mistakes: &mut Vec<Diagnostic>) -> (File, Vec<Node>) {
-    let empty = File { name: name.into(), lines: Vec::new() };
+    let empty = File::new(name, "");
     if bytes.len() > FILE_BYTES_MAX {
         let text = format!("the file has {} bytes; split it: at most {FILE_BYTES_MAX} are read", bytes.len());
         mistakes.push(empty.diagnostic(Place::default(), text));
@@ -80,7 +86,7 @@ pub(crate) fn read(name: &str, bytes: &[u8], mistakes: &mut Vec<Diagnostic>) -> 
             return (empty, Vec::new());
         }
     };
-    let file = File { name: name.into(), lines: text.lines().map(str::to_owned).collect() };
+    let file = File::new(name, text);
     let mut documents = Vec::new();
     let mut builder = Builder { file: &file, mistakes, anchors: HashMap::new(), nodes: 0 };
     if let Err(diagnostic) = builder.documents(text, &mut documents) {
@@ -173,10 +179,10 @@ impl Builder<'_> {
 
     fn map(&mut self, events: Events<'_, '_>) -> Result<Option<Vec<(Key, Node)>>, Fatal> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
-        let mut places: BTreeMap<String, Place> = BTreeMap::new();
         loop {
             let Some((event, span)) = events.next() else { return Ok(None) };
             if event == Event::MappingEnd {
+                self.drop_doubles(&mut entries);
                 return Ok(Some(entries));
             }
             let Some(key) = self.node(event, span, events)? else { return Ok(None) };
@@ -190,14 +196,31 @@ impl Builder<'_> {
                 self.mistakes.push(self.file.diagnostic(key.place, "merge keys are not taken; write the fields out"));
                 continue;
             }
-            if let Some(first) = places.insert(text.clone(), key.place) {
-                let mut mistake = self.file.diagnostic(key.place, format!("`{text}` is here twice; keep one"));
-                let file = Arc::clone(&self.file.name);
-                mistake.related.push(Related { file, place: first, message: format!("`{text}` is here first") });
-                self.mistakes.push(mistake);
-                continue;
-            }
             entries.push((Key { text, place: key.place }, node));
+        }
+    }
+
+    /// Of entries of one key only the first counts.
+    fn drop_doubles(&mut self, entries: &mut Vec<(Key, Node)>) {
+        let mut order: Vec<usize> = (0..entries.len()).collect();
+        // Equal keys stay in the order in which they were written.
+        order.sort_by(|one, other| entries[*one].0.text.cmp(&entries[*other].0.text));
+        let mut doubles = Vec::new();
+        for same in order.chunk_by(|one, other| entries[*one].0.text == entries[*other].0.text) {
+            let Key { text, place: first } = &entries[same[0]].0;
+            for double in &same[1..] {
+                let mut mistake =
+                    self.file.diagnostic(entries[*double].0.place, format!("`{text}` is here twice; keep one"));
+                let file = Arc::clone(&self.file.name);
+                mistake.related.push(Related { file, place: *first, message: format!("`{text}` is here first") });
+                self.mistakes.push(mistake);
+                doubles.push(*double);
+            }
+        }
+        if !doubles.is_empty() {
+            doubles.sort_unstable();
+            let mut index = 0..;
+            entries.retain(|_| index.next().is_none_or(|index| doubles.binary_search(&index).is_err()));
         }
     }
 
