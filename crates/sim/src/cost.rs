@@ -6,7 +6,7 @@ use abide_reconcile::{
     UnitId, Want, Wish,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const LIMITS: Limits = Limits {
     orders_max: 16,
@@ -22,6 +22,9 @@ const LIMITS: Limits = Limits {
     removals_max: 2,
     removals_percent_max: 30,
 };
+
+/// Any clock that doesn't go back: what is of interest are differences.
+pub type Clock<'c> = &'c dyn Fn() -> Duration;
 
 /// Time spent in the core, over all calls of it.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +43,15 @@ pub struct Costs {
     pub remove: Time,
 }
 
-/// Measures with this many units, in chains of ten that need each other.
-pub fn measure(units: usize) -> Costs {
+/// Measures with this many units, in chains of ten that need each other, by a clock of the caller's.
+pub fn measure(units: usize, clock: Clock<'_>) -> Costs {
     let mut bench = Bench {
         agent: Reconciler::new(LIMITS, 1),
         source: SourceId(Name::new("bench").expect("a name")),
         units: BTreeMap::new(),
         permits: Vec::new(),
         now: Time::ZERO,
+        clock,
         spent: Time::ZERO,
         generation: 0,
     };
@@ -61,29 +65,30 @@ pub fn measure(units: usize) -> Costs {
 }
 
 /// A table of 1,000 to 100,000 units.
-pub fn table() -> String {
+pub fn table(clock: Clock<'_>) -> String {
     let mut table =
         "| units | bring-up | full look | one change | replace all | remove all |\n|---|---|---|---|---|---|"
             .to_owned();
     for units in [1_000, 10_000, 100_000] {
-        let Costs { bring_up, look, one_change, replace, remove, .. } = measure(units);
+        let Costs { bring_up, look, one_change, replace, remove, .. } = measure(units, clock);
         table +=
             &format!("\n| {units} | {bring_up:.1?} | {look:.1?} | {one_change:.1?} | {replace:.1?} | {remove:.1?} |");
     }
     table
 }
 
-struct Bench {
+struct Bench<'c> {
     agent: Reconciler,
     source: SourceId,
     units: BTreeMap<UnitId, Arc<Record>>,
     permits: Vec<Arc<Permit>>,
     now: Time,
+    clock: Clock<'c>,
     spent: Time,
     generation: u64,
 }
 
-impl Bench {
+impl Bench<'_> {
     fn want(&self, n: usize, version: u64) -> Arc<Want> {
         let needs = if n.is_multiple_of(10) { json!([]) } else { json!([{ "unit": format!("Container/u{}", n - 1) }]) };
         let spec = json!({ "image": format!("good:{version}"), "dependsOn": needs });
@@ -167,9 +172,9 @@ impl Bench {
     }
 
     fn spend<T>(&mut self, call: impl FnOnce(&mut Reconciler, Time) -> T) -> T {
-        let start = Instant::now();
+        let start = (self.clock)();
         let result = call(&mut self.agent, self.now);
-        self.spent += start.elapsed();
+        self.spent += (self.clock)() - start;
         result
     }
 }

@@ -1,7 +1,7 @@
 //! `abide-sim [SEEDS]` plays so many histories, `abide-sim --seed N` one with its log, `abide-sim --mutants SEEDS` shows
 //! at which seed each deliberate mistake is found (built with `--features mutants`), `abide-sim --cost` what planning costs.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Instant};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -10,7 +10,8 @@ fn main() -> ExitCode {
     match args[..] {
         [] => histories(0..1_000, false),
         ["--cost"] => {
-            println!("{}", abide_sim::cost::table());
+            let start = Instant::now();
+            println!("{}", abide_sim::cost::table(&|| start.elapsed()));
             ExitCode::SUCCESS
         }
         ["--seed", seed] => number(seed).map_or_else(usage, |seed| histories(seed..seed + 1, true)),
