@@ -1,0 +1,89 @@
+//! A figure: what was measured, and what is to be reached.
+
+use crate::measure::Spread;
+use std::fmt;
+
+/// One line of a row.
+#[derive(Debug)]
+pub(crate) struct Figure {
+    /// What was measured, as "10,000 units: bring-up".
+    pub(crate) what: String,
+    /// In what.
+    pub(crate) unit: Unit,
+    /// What it was.
+    pub(crate) spread: Spread,
+    /// What is to be reached, if anything.
+    pub(crate) goals: Vec<Goal>,
+}
+
+/// In what a figure is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Of time; samples are in seconds.
+    Milliseconds,
+    /// Ours in parts of the peer's.
+    Times,
+}
+
+/// At most so much, of one number of the spread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    /// Of which.
+    pub(crate) of: Statistic,
+    /// In the figure's unit.
+    pub(crate) at_most: f64,
+}
+
+/// A number of a spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Statistic {
+    Median,
+}
+
+impl Figure {
+    /// A figure without a goal.
+    pub(crate) fn new(what: impl Into<String>, unit: Unit, spread: Spread) -> Self {
+        Self { what: what.into(), unit, spread, goals: Vec::new() }
+    }
+
+    /// Sets what is to be reached.
+    pub(crate) fn at_most(mut self, of: Statistic, at_most: f64) -> Self {
+        self.goals.push(Goal { of, at_most });
+        self
+    }
+
+    /// Whether this goal of it is reached.
+    pub(crate) fn reaches(&self, goal: &Goal) -> bool {
+        let value = match goal.of {
+            Statistic::Median => self.spread.median,
+        };
+        self.unit.told(value) <= goal.at_most
+    }
+}
+
+impl Unit {
+    /// A sample in the unit.
+    pub(crate) fn told(self, sample: f64) -> f64 {
+        match self {
+            Self::Milliseconds => sample * 1e3,
+            Self::Times => sample,
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Milliseconds => "ms",
+            Self::Times => "×",
+        })
+    }
+}
+
+impl fmt::Display for Statistic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Median => "median",
+        })
+    }
+}

@@ -1,1 +1,0 @@
-//! Every figure the project claims, each against a peer in the same run

@@ -1,0 +1,96 @@
+//! Every figure the project claims, measured where this runs: `cargo run --release -p abide-bench`.
+//!
+//! ```text
+//! rows/*.rs  one subject each: does the work again and again ─► samples
+//! measure    samples ─► Spread (minimum, median, 99th percentile, maximum); a peer's turns alternate with ours
+//! figure     a Spread, its unit, and what is to be reached
+//! table      rows of figures, as text or JSON
+//! ```
+//!
+//! A machine that others use has no stable times. So whatever has a peer is told as a ratio, too: both do the same work in
+//! turns, and each turn gives one ratio. A figure that misses what is to be reached is told as such, and is no failure;
+//! one that could not be taken is.
+
+#![forbid(unsafe_code)]
+
+mod figure;
+mod measure;
+mod process;
+mod programs;
+mod rows;
+mod table;
+
+use clap::{Parser, ValueEnum};
+use rows::{ROWS, Row};
+use std::process::ExitCode;
+
+/// Why a row could not be measured.
+type Problem = Box<dyn std::error::Error>;
+
+/// Measure what the project claims
+#[derive(Debug, Parser)]
+#[command(name = "abide-bench")]
+struct Args {
+    /// These rows only
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Say which rows there are
+    #[arg(long)]
+    list: bool,
+    /// How to print them
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// As the binary itself ends where it is used wrongly.
+const WRONG_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let is_wrong = error.use_stderr();
+            // Nothing can be done for somebody who closed the terminal.
+            let _ = error.print();
+            return if is_wrong { ExitCode::from(WRONG_USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    if args.list {
+        ROWS.iter().for_each(|row| println!("{:<9} {}", row.name, row.what));
+        return ExitCode::SUCCESS;
+    }
+    if let Some(name) = args.names.iter().find(|name| !ROWS.iter().any(|row| row.name == **name)) {
+        eprintln!("abide-bench: there is no row {name:?}; `--list` says which there are");
+        return ExitCode::from(WRONG_USAGE);
+    }
+    let is_asked = |row: &&Row| args.names.is_empty() || args.names.iter().any(|name| name == row.name);
+    measure_all(ROWS.iter().filter(is_asked), args.output)
+}
+
+fn measure_all<'r>(rows: impl Iterator<Item = &'r Row>, output: Output) -> ExitCode {
+    let mut failed = false;
+    let mut all = Vec::new();
+    for row in rows {
+        eprintln!("measuring {}: {}", row.name, row.what);
+        match (row.measure)() {
+            Ok(figures) => match output {
+                Output::Text => println!("{}", table::text(row, &figures)),
+                Output::Json => all.push(table::json(row, &figures)),
+            },
+            Err(problem) => {
+                failed = true;
+                eprintln!("abide-bench: {} could not be measured: {problem}", row.name);
+            }
+        }
+    }
+    if let Output::Json = output {
+        println!("{:#}", serde_json::Value::Array(all));
+    }
+    ExitCode::from(u8::from(failed))
+}
