@@ -75,7 +75,7 @@ pub enum GroundError {
         source: io::Error,
     },
     /// Something is there still.
-    #[error("{} of this root {} there still, as {first}: stop everything first", if *count == 1 { "1 instance".to_owned() } else { format!("{count} instances") }, if *count == 1 { "is" } else { "are" })]
+    #[error("instances are there still, {count} in all, as {first}: stop everything first")]
     InUse {
         /// How much.
         count: usize,

@@ -191,7 +191,7 @@ fn nothing_is_torn_down_under_what_runs() {
     let mut rig = Rig::new();
     rig.start(&script("web", STAYS, &json!({}))).unwrap();
     let refused = rig.ground.tear_down().unwrap_err().to_string();
-    assert_eq!(refused, "1 instance of this root is there still, as infra:Container/web: stop everything first");
+    assert_eq!(refused, "instances are there still, 1 in all, as infra:Container/web: stop everything first");
     rig.tear_down();
 }
 
