@@ -26,8 +26,9 @@ const OEM: [u8; 6] = *b"ABIDE ";
 const TABLE: [u8; 8] = *b"ABIDEVM ";
 const REVISION: u32 = 1;
 
-/// `IAPC_BOOT_ARCH`: a keyboard controller for its reset; no VGA, no CMOS clock to be read (5.2.9.3).
-const BOOT_ARCHITECTURE: u16 = 1 << 1 | 1 << 2 | 1 << 5;
+/// `IAPC_BOOT_ARCH`: no VGA, no CMOS clock to be read (5.2.9.3). The keyboard controller is not told of either: a kernel
+/// would look for keyboards for seconds, and who needs its reset knows where it is.
+const BOOT_ARCHITECTURE: u16 = 1 << 2 | 1 << 5;
 
 /// The button was pressed (5.6.6).
 const PRESSED: u8 = 0x80;

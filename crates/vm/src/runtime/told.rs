@@ -189,7 +189,7 @@ mod tests {
         assert_eq!((vcpus(&small), memory(&small)), (1, 256 << 20));
         let big = spec(serde_json::json!({
             "boot": {"kernel": kernel, "cmdline": "quiet"},
-            "resources": {"cpu": 2, "memory": "1000M"},
+            "resources": {"cpu": "2", "memory": "1000M"},
             "disks": [{"volume": "a"}, {"volume": "b", "readOnly": true}],
         }));
         let files = Files { kernel: "/k".into(), initrd: None, disks: vec!["/a".into(), "/b".into()] };

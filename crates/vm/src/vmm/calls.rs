@@ -123,9 +123,10 @@ fn by_argument(thread: Thread) -> Result<[(i64, Vec<SeccompRule>); 4], BackendEr
         Thread::Vcpu => (requests(&[KVM_RUN, KVM_GET_REGS, KVM_GET_SREGS])?, looks),
         Thread::Devices => {
             let kvm = rule(REQUEST, MaskedEq(TYPE_MASK), KVM_TYPE)?;
-            // Whoever connects to a socket is not to be waited for; files are shared between a device and its builder.
-            let ours = [vec![kvm], requests(&[FIONBIO])?].concat();
-            (ours, [looks, requests(&[libc::F_DUPFD_CLOEXEC as u64])?].concat())
+            // Whoever connects to a socket is not to be waited for; files are shared between a device and its builder, which
+            // takes some C libraries two calls.
+            let shares = requests(&[libc::F_DUPFD_CLOEXEC as u64, libc::F_SETFD as u64])?;
+            ([vec![kvm], requests(&[FIONBIO])?].concat(), [looks, shares].concat())
         }
     };
     let not_executable = vec![rule(PROTECTION, MaskedEq(libc::PROT_EXEC as u64), 0)?];
