@@ -95,7 +95,7 @@ impl Runtime for VirtualMachines {
         let mut config = told::config(spec, self.files(unit, spec, Vec::new())?, &unit.id.name, None);
         config.disks.clear();
         let config = config.open().map_err(again)?;
-        machine::rehearse(&kvm, &config).map_err(of_build)
+        machine::rehearse(&kvm, &config).map_err(|error| of_build(&error))
     }
 
     fn limits(&self, unit: &Unit) -> Limits {
@@ -172,8 +172,8 @@ fn open_kvm(path: &Path) -> Result<Kvm, Fault> {
 const KVM_API_VERSION: i32 = 12;
 
 /// What lies in the unit stays so until it changes; what lies in the machine doesn't.
-fn of_build(error: BuildError) -> Fault {
-    let text = chain(&error).into();
+fn of_build(error: &BuildError) -> Fault {
+    let text = chain(error).into();
     match error {
         BuildError::MemorySize(_) | BuildError::Count { .. } => Fault::Never(text),
         BuildError::Kernel(KernelError::Read(..)) => Fault::Again(text),
