@@ -44,6 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The other one can't tell us that it listens now or has let go, so this is how often we look.
 const LOOK: Duration = Duration::from_millis(25);
 
+/// An agent answers what has one answer within 20 s, if only to say why it can't.
+const SILENCES_MAX: u32 = 6;
+
 /// Asks, and gives each reply to `say`. `mode` is for where no agent runs.
 pub(crate) fn ask(
     here: &Here,
@@ -60,16 +63,32 @@ pub(crate) fn ask(
 /// Asks what has one answer, and gives that; a refusal is a failure.
 pub(crate) fn ask_one(here: &Here, mode: Mode, request: Request) -> Result<(Reply, By), Failure> {
     let mut last = None;
-    let by = ask(here, mode, request, &mut |heard| {
-        if let Heard::Reply(reply) = heard {
-            last = Some(reply);
-        }
-        ControlFlow::Continue(())
+    let by = ask(here, mode, request, &mut |heard| keep(&mut last, heard))?;
+    Ok((answer(last)?, by))
+}
+
+/// The same of an agent that was found, and for a while only: a push must not hang on an agent that does.
+pub(crate) fn ask_of(agent: Client, request: Request) -> Result<Reply, Failure> {
+    let (mut last, mut silences) = (None, 0);
+    agent.ask(request, &mut |heard| {
+        silences += u32::from(matches!(heard, Heard::Silence));
+        if silences > SILENCES_MAX { ControlFlow::Break(()) } else { keep(&mut last, heard) }
     })?;
+    answer(last)
+}
+
+fn keep(last: &mut Option<Reply>, heard: Heard) -> ControlFlow<()> {
+    if let Heard::Reply(reply) = heard {
+        *last = Some(reply);
+    }
+    ControlFlow::Continue(())
+}
+
+fn answer(last: Option<Reply>) -> Result<Reply, Failure> {
     match last {
         Some(Reply::Refused { message }) => Err(Failure::refused(message)),
-        Some(reply) => Ok((reply, by)),
-        None => Err(Failure::failed("there was no answer")),
+        Some(reply) => Ok(reply),
+        None => Err(Failure::failed("the agent does not answer: what it prints may say why")),
     }
 }
 

@@ -2,23 +2,23 @@
 
 use crate::{
     args::units::Events,
-    ask::ask,
-    client::Heard,
+    client::{Client, Heard},
     exit::{Done, Exit, Failure},
     here::Here,
     output::{self, Format},
     render::{board::event, style::Style},
 };
-use abide_agent::{
-    Mode,
-    api::{Happening, Reply, Request},
-};
+use abide_agent::api::{Happening, Reply, Request};
 use std::ops::ControlFlow;
 
 pub(crate) fn run(here: &Here, command: &Events) -> Done {
     let mut refused = None;
     let style = Style::of_output();
-    ask(here, Mode::LookOnly, Request::Events { follow: command.follow }, &mut |heard| {
+    let Some(agent) = Client::connect(&here.paths.agent_socket())? else {
+        let command = here.command("agent");
+        return Err(Failure::failed(format!("no agent runs here, and nobody else notes what happens: `{command}`")));
+    };
+    agent.ask(Request::Events { follow: command.follow }, &mut |heard| {
         match heard {
             Heard::Reply(Reply::Happened(happening)) => return show(&happening, command.output.format, style),
             Heard::Reply(Reply::Refused { message }) => refused = Some(message),
@@ -40,10 +40,11 @@ fn show(happening: &Happening, format: Format, style: Style) -> ControlFlow<()> 
     if output::try_say(&text) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }
 
-/// The last ones about a unit, as `SCOPE:KIND/NAME`.
+/// The last ones about a unit; none where no agent runs.
 pub(crate) fn about(here: &Here, source: &str, unit: &str) -> Result<Vec<Happening>, Failure> {
     let mut found = Vec::new();
-    ask(here, Mode::LookOnly, Request::Events { follow: false }, &mut |heard| {
+    let Some(agent) = Client::connect(&here.paths.agent_socket())? else { return Ok(found) };
+    agent.ask(Request::Events { follow: false }, &mut |heard| {
         if let Heard::Reply(Reply::Happened(happening)) = heard
             && happening.source.as_deref() == Some(source)
             && happening.unit.as_deref() == Some(unit)

@@ -17,16 +17,22 @@ mod apply;
 mod args;
 mod ask;
 mod client;
+mod console;
 mod decide;
+mod describe;
 mod documents;
 mod events;
+mod exec;
 mod exit;
 mod get;
 mod here;
+mod hook;
 mod init;
 mod live;
+mod logs;
 mod output;
 mod plan;
+mod relay;
 mod render;
 mod schema;
 mod source;
@@ -76,8 +82,13 @@ fn run(task: &Task, root: Option<&Path>) -> Done {
         Task::Allow(command) => decide::allow(here, command),
         Task::Down => decide::down(here),
         Task::Get(command) => get::run(here, command),
+        Task::Describe(command) => describe::run(here, command),
+        Task::Logs(command) => logs::run(here, command),
+        Task::Exec(command) => exec::run(here, command),
+        Task::Console(command) => console::run(here, command),
         Task::Events(command) => events::run(here, command),
         Task::Retry(command) => decide::retry(here, command),
+        Task::Hook { name, rest } => hook::run(here, name, rest),
         Task::Validate(command) => validate::run(command),
         Task::Schema(command) => schema::run(command),
         Task::Completions { shell } => {

@@ -37,8 +37,13 @@ pub(crate) fn say(text: &str) {
 
 /// Prints words, and tells whether anybody reads on.
 pub(crate) fn try_say(text: &str) -> bool {
+    try_write(text.as_bytes())
+}
+
+/// The same of bytes.
+pub(crate) fn try_write(bytes: &[u8]) -> bool {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
 }
 
 /// Prints why something isn't done.

@@ -22,7 +22,10 @@ const MARK: &str = "# Made by `abide init`, which makes it anew.";
 const PUSH_BYTES_MAX: &str = "536870912";
 
 /// The hooks: before a push is taken, as its references move, and after it.
-pub const HOOKS: [&str; 3] = ["pre-receive", "reference-transaction", "post-receive"];
+pub const HOOKS: [&str; 3] = ["pre-receive", MOVED, "post-receive"];
+
+/// The hook that runs as references move.
+const MOVED: &str = "reference-transaction";
 
 /// How the repository is to be.
 #[derive(Clone, Debug)]
@@ -162,7 +165,9 @@ fn write_hook(path: &Path, hook: &str, init: &Init<'_>) -> Result<(), InitError>
         fs::create_dir_all(folder).map_err(|source| disk("creating the folder of", source))?;
     }
     // Who pushes on this machine may have another root in mind, which isn't this repository's.
-    let mut text = format!("#!/bin/sh\n{MARK}\nunset ABIDE_ROOT\nexec ").into_bytes();
+    // Git calls it several times a push; only the last call, when references have moved, is worth a process.
+    let only = if hook == MOVED { "[ \"$1\" = committed ] || exit 0\n" } else { "" };
+    let mut text = format!("#!/bin/sh\n{MARK}\n{only}unset ABIDE_ROOT\nexec ").into_bytes();
     text.extend(quote(init.program.as_os_str()));
     text.extend(format!(" hook {hook}").into_bytes());
     if let Some(root) = init.root {

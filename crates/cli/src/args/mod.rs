@@ -65,6 +65,10 @@ pub(crate) enum Task {
     /// Stop everything of this root, keep its volumes, and suspend its sources
     Down,
     Get(units::Get),
+    Describe(units::Describe),
+    Logs(units::Logs),
+    Exec(units::Exec),
+    Console(units::Console),
     Events(units::Events),
     Retry(units::Retry),
     Validate(Validate),
@@ -73,6 +77,14 @@ pub(crate) enum Task {
     Completions {
         /// For which shell
         shell: clap_complete::Shell,
+    },
+    /// What a repository of `abide init` runs when it is pushed to
+    #[command(hide = true)]
+    Hook {
+        /// Which
+        name: String,
+        /// What Git says to it
+        rest: Vec<OsString>,
     },
 }
 
