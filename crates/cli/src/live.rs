@@ -49,7 +49,7 @@ impl Live {
     /// Says that it goes on: whoever waits behind a network may think that the line is dead.
     pub(crate) fn sign_of_life(&mut self) {
         if !self.is_terminal {
-            let lines = self.board.active();
+            let lines = self.board.lines();
             let text = if lines.is_empty() { "  … it goes on\n".to_owned() } else { lines.join("\n") + "\n" };
             self.write(&text);
         }
@@ -72,7 +72,7 @@ impl Live {
     fn draw(&mut self) -> String {
         let size = terminal::size(&io::stdout()).or_else(|| terminal::size(&io::stderr()));
         let (rows, columns) = size.map_or((24, 80), |size| (size.rows as usize, size.columns as usize));
-        let lines = self.board.active();
+        let lines = self.board.lines();
         let lines = lines.iter().take(rows.saturating_sub(2));
         let text: String = lines.clone().map(|line| cut(line, columns.saturating_sub(1)) + "\n").collect();
         self.drawn = lines.count();

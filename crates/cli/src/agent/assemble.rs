@@ -13,8 +13,9 @@ use abide_agent::{Clock, Hints, Hold, Parts, Paths, Sweep};
 use abide_container::Containers;
 use abide_host::{root::Root, time::boottime};
 use abide_image::{Images, Options};
-use abide_instance::{Ground, GroundError, Instances};
+use abide_instance::{Ground, GroundError, Instances, Volumes};
 use abide_reconcile::{Backend, Kind, Limits};
+use abide_vm::VirtualMachines;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// An agent's parts.
@@ -29,12 +30,15 @@ pub(super) fn assemble(here: &Here, hold: Hold) -> Result<Assembled, Failure> {
     let hints = Hints::default();
     let told = hints.clone();
     let ground = Ground::open(Root::open(&paths)?, hold.epoch(), move |unit| told.look(unit))?;
-    let images = Images::open(&paths.state.join("images"), &paths.state.join("files"), Options::default())?;
-    let images = Arc::new(images);
+    let files = paths.state.join("files");
+    let images = Arc::new(Images::open(&paths.state.join("images"), &files, Options::default())?);
     let containers = || Containers::new(Arc::clone(&images), Arc::clone(ground.volumes()), &paths);
-    let backends: [(Kind, Arc<dyn Backend>); 2] = [
+    let program = std::env::current_exe().map_err(Failure::doing("finding this program"))?;
+    let machines = VirtualMachines::new(Arc::clone(ground.volumes()), &files, &program);
+    let backends: [(Kind, Arc<dyn Backend>); 3] = [
         (Kind::Container, Arc::new(Instances::new(Arc::clone(&ground), containers()?))),
-        (Kind::Volume, Arc::<abide_instance::Volumes>::clone(ground.volumes())),
+        (Kind::VirtualMachine, Arc::new(Instances::new(Arc::clone(&ground), machines))),
+        (Kind::Volume, Arc::<Volumes>::clone(ground.volumes())),
     ];
     let parts = Parts {
         hold,

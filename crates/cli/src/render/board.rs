@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Ends of steps after which nothing more comes for a unit. Others (`started`, `stopped`) are on the way to one of these.
 const ENDS: [&str; 4] = ["serves", "updated", "removed", "completed"];
 
+/// The step after which an exit is no news.
+const STOPS: &str = "is being stopped";
+
 /// What is under way.
 #[derive(Debug)]
 pub(crate) struct Board {
@@ -24,6 +27,8 @@ pub(crate) struct Board {
 struct Active {
     since_ms: u64,
     text: String,
+    /// Why the last step failed, if one did.
+    failure: Option<String>,
 }
 
 impl Board {
@@ -38,9 +43,7 @@ impl Board {
         self.width = self.width.max(unit.chars().count());
         match kind.as_str() {
             "step" | "progress" => {
-                let active = Active { since_ms: *at, text: text.clone() };
-                let active = self.active.entry(unit.to_owned()).or_insert(active);
-                active.text.clone_from(text);
+                self.active(unit, *at).text.clone_from(text);
                 None
             }
             "done" if ENDS.contains(&text.as_str()) => {
@@ -49,16 +52,27 @@ impl Board {
                 Some(format!("{}  {took}", self.line(Tone::Good, "✔", unit, text)))
             }
             "failed" => {
-                self.active.remove(unit);
-                Some(self.line(Tone::Bad, "✖", unit, text))
+                let active = self.active(unit, *at);
+                active.text.clone_from(text);
+                // The same again is what is waited for, and not worth a line of its own.
+                let is_news = active.failure.as_ref() != Some(text);
+                active.failure = Some(text.clone());
+                is_news.then(|| self.line(Tone::Bad, "✖", unit, text))
             }
+            // That is what was asked for.
+            "exited" if self.active.get(unit).is_some_and(|active| active.text == STOPS) => None,
             "exited" => Some(self.line(Tone::Waiting, "!", unit, text)),
             _ => None,
         }
     }
 
-    /// A line for each unit about which something is done.
-    pub(crate) fn active(&self) -> Vec<String> {
+    fn active(&mut self, unit: &str, at: u64) -> &mut Active {
+        let begins = || Active { since_ms: at, text: String::new(), failure: None };
+        self.active.entry(unit.to_owned()).or_insert_with(begins)
+    }
+
+    /// A line for each unit that has not come to its end.
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.active.iter().map(|(unit, active)| self.line(Tone::Waiting, "…", unit, &active.text)).collect()
     }
 
@@ -133,7 +147,7 @@ mod tests {
             happening(600, "Container/bad", "exited", "exited with 1"),
         ];
         let lines: Vec<String> = heard.iter().filter_map(|each| board.hear(each)).collect();
-        insta::assert_snapshot!(lines.join("\n") + "\n--\n" + &board.active().join("\n"));
+        insta::assert_snapshot!(lines.join("\n") + "\n--\n" + &board.lines().join("\n"));
     }
 
     #[test]
