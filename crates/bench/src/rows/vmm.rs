@@ -40,7 +40,7 @@ fn measure() -> Result<Vec<Figure>, Problem> {
         // Each has a directory of its own, as an instance has.
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join(vmm::CONFIG), &config)?;
-        first_byte(Command::new(&vmm).arg(folder.path()))
+        first_byte(Command::new(&vmm).arg("vmm").arg(folder.path()))
     };
     let duel = Duel::fight(TURNS, ours, || first_byte(&mut qemu(&guest)))?;
     Ok(vec![

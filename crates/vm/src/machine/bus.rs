@@ -1,13 +1,13 @@
 //! What is at which port and address.
 
 use super::{
-    BuildError, End, lock, memory,
+    BuildError, End, memory,
     power::{self, Button, Ending},
     serial::{self, Serial},
-    virtio::Transport,
+    virtio::Window,
 };
 use kvm_ioctls::VmFd;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What nothing answers to.
 const NOTHING: u8 = 0xff;
@@ -21,11 +21,11 @@ pub(crate) struct Bus {
     pub(crate) serial: Serial,
     pub(crate) power: Button,
     pub(crate) end: Ending,
-    devices: Vec<Arc<Mutex<Transport>>>,
+    devices: Vec<Arc<Window>>,
 }
 
 impl Bus {
-    pub(crate) fn new(vm: &VmFd, devices: Vec<Arc<Mutex<Transport>>>) -> Result<Self, BuildError> {
+    pub(crate) fn new(vm: &VmFd, devices: Vec<Arc<Window>>) -> Result<Self, BuildError> {
         Ok(Self { serial: Serial::new(vm)?, power: Button::new(vm)?, end: Ending::new()?, devices })
     }
 
@@ -55,18 +55,18 @@ impl Bus {
     pub(crate) fn read(&self, address: u64, data: &mut [u8]) {
         data.fill(NOTHING);
         if let Some((device, offset)) = self.device(address) {
-            lock(device).read(offset, data);
+            device.read(offset, data);
         }
     }
 
     /// A write to an address that is no memory.
     pub(crate) fn write(&self, address: u64, data: &[u8]) {
         if let Some((device, offset)) = self.device(address) {
-            lock(device).write(offset, data);
+            device.write(offset, data);
         }
     }
 
-    fn device(&self, address: u64) -> Option<(&Mutex<Transport>, u64)> {
+    fn device(&self, address: u64) -> Option<(&Window, u64)> {
         let offset = address.checked_sub(memory::VIRTIO)?;
         let device = self.devices.get(usize::try_from(offset / memory::VIRTIO_SIZE).ok()?)?;
         Some((device, offset % memory::VIRTIO_SIZE))

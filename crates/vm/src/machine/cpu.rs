@@ -5,7 +5,7 @@ use super::{
     memory::{GDT, Memory, PAGE_TABLES, START_INFO, ZERO_PAGE},
 };
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, Msrs, kvm_fpu, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
-use kvm_ioctls::{Kvm, VcpuFd};
+use kvm_ioctls::{Cap, Kvm, VcpuFd};
 use vm_memory::{Bytes as _, GuestAddress};
 
 /// Where the first vCPU starts, and by which protocol. Others wait for the guest to start them.
@@ -42,10 +42,12 @@ const MSRS: [(u32, u64); 2] = [(0x1a0, 1), (0x2ff, 1 << 11 | 6)];
 /// What the host's processor can and a guest may.
 pub(crate) fn features(kvm: &Kvm) -> Result<CpuId, BuildError> {
     let mut cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).doing("list the processor's features")?;
+    // Not in the list, because it needs the interrupt controllers in the kernel, which we have (KVM API, 4.46).
+    let deadlines = u32::from(kvm.check_extension(Cap::TscDeadlineTimer)) << 24;
     for entry in cpuid.as_mut_slice() {
         match entry.function {
             // No virtual machines in virtual machines (VMX); and it is one.
-            1 => entry.ecx = entry.ecx & !(1 << 5) | 1 << 31,
+            1 => entry.ecx = entry.ecx & !(1 << 5) | 1 << 31 | deadlines,
             // No performance counters: they tell a guest of its neighbours.
             0xa => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 0, 0, 0),
             // No virtual machines in virtual machines (SVM).

@@ -4,15 +4,16 @@
 //! ```text
 //!  vCPU threads ──exit──► Bus ──► serial, power, registers of the virtio devices
 //!      ▲    │                           │ queue addresses
-//!  irqfd    └─ioeventfd─► event loop ──► queues of the virtio devices ──► disk, tap, randomness
-//! (device loop is the caller's: it waits for `watched`, calls `handle`)
+//!  irqfd    ├─ioeventfd─► event loop ──► queues of net and entropy ──► tap, randomness
+//!           └─ioeventfd─► a thread a disk ──► its queue ──► the disk
+//! (the event loop is the caller's: it waits for `watched`, calls `handle`)
 //! ```
 //!
 //! | module | what it is |
 //! |---|---|
 //! | `memory` | where everything is |
 //! | `boot`, `acpi`, `cpu` | what is written before the first instruction: kernel, tables, registers |
-//! | `vcpu` | the thread that runs a vCPU |
+//! | `vcpu`, `worker` | the thread that runs a vCPU, and that of a slow device |
 //! | `bus`, `serial`, `power` | what is at which port and address |
 //! | `virtio` | block, net and entropy behind the MMIO transport of VIRTIO 1.2 |
 //!
@@ -28,6 +29,7 @@ mod power;
 mod serial;
 mod vcpu;
 mod virtio;
+mod worker;
 
 pub use boot::KernelError;
 pub use serial::Output;
@@ -46,6 +48,7 @@ use vcpu::Vcpus;
 use virtio::{Slot, block::Block, entropy::Entropy, net::Net};
 use vm_memory::{GuestMemoryBackend as _, GuestMemoryRegion as _, MemoryRegionAddress};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+use worker::Worker;
 
 /// Each has an interrupt of its own, of the 18 that are left.
 pub const DISKS_MAX: usize = 15;
@@ -96,8 +99,8 @@ pub enum End {
     PowerOff,
     /// The guest asked for a reset.
     Reset,
-    /// The guest's fault handling failed three times over.
-    TripleFault,
+    /// The guest's fault handling failed three times over: the registers.
+    TripleFault(String),
     /// KVM can't go on: why, and the registers.
     Failure(String),
 }
@@ -107,7 +110,9 @@ impl fmt::Display for End {
         match self {
             Self::PowerOff => f.write_str("the guest switched itself off"),
             Self::Reset => f.write_str("the guest reset itself"),
-            Self::TripleFault => f.write_str("the guest crashed: a fault in handling a fault in handling a fault"),
+            Self::TripleFault(registers) => {
+                write!(f, "the guest crashed: a fault in handling a fault in handling a fault; {registers}")
+            }
             Self::Failure(why) => f.write_str(why),
         }
     }
@@ -186,7 +191,9 @@ pub fn rehearse(kvm: &Kvm, config: &Config) -> Result<(), BuildError> {
 /// A machine whose vCPUs run, or are about to.
 pub struct Machine {
     bus: Arc<Bus>,
-    slots: Vec<Slot>,
+    /// Before the vCPUs are let go: they end what they do.
+    workers: Vec<Worker>,
+    slots: Vec<Arc<Slot>>,
     vcpus: Vcpus,
     /// After everything that was registered with it.
     vm: VmFd,
@@ -208,22 +215,26 @@ impl Machine {
         give_memory(&vm, &memory)?;
         make_interrupts(&vm)?;
         let slots = make_slots(&vm, &memory, config)?;
-        let bus = Arc::new(Bus::new(&vm, slots.iter().map(Slot::transport).collect())?);
+        let bus = Arc::new(Bus::new(&vm, slots.iter().map(|slot| slot.window()).collect())?);
         let entry = boot::load(&memory, config, slots.len())?;
         let vcpus = Vcpus::new(kvm, &vm, &memory, entry, config.vcpus, &bus)?;
-        Ok(Self { bus, slots, vcpus, vm })
+        Ok(Self { bus, workers: Vec::new(), slots, vcpus, vm })
     }
 
     /// Lets the vCPUs run. Each thread calls `confine` before its first guest instruction.
     pub fn start(&mut self, confine: fn() -> io::Result<()>) -> Result<(), BuildError> {
-        let failed = |source| BuildError::Device { what: "the vCPU threads", source };
-        self.vcpus.start(confine).map_err(failed)
+        let failed = |what| move |source| BuildError::Device { what, source };
+        for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.is_slow()) {
+            let worker = Worker::start(Arc::clone(slot), format!("device{index}"), Arc::clone(&self.bus));
+            self.workers.push(worker.map_err(failed("a device's thread"))?);
+        }
+        self.vcpus.start(confine).map_err(failed("the vCPU threads"))
     }
 
     /// What the caller's loop is to wait for, and what each is about. It changes with every event.
     pub fn watched(&self) -> Vec<(BorrowedFd<'_>, Token)> {
         let mut watched = Vec::new();
-        for (slot, it) in self.slots.iter().enumerate() {
+        for (slot, it) in self.slots.iter().enumerate().filter(|(_, slot)| !slot.is_slow()) {
             watched.extend(it.watched().into_iter().map(|(fd, source)| (fd, Token { slot, source })));
         }
         watched
@@ -324,7 +335,7 @@ fn make_interrupts(vm: &VmFd) -> Result<(), BuildError> {
 }
 
 /// Disks first, so that the first one is found first; then the network card, then entropy.
-fn make_slots(vm: &VmFd, memory: &memory::Memory, config: &Config) -> Result<Vec<Slot>, BuildError> {
+fn make_slots(vm: &VmFd, memory: &memory::Memory, config: &Config) -> Result<Vec<Arc<Slot>>, BuildError> {
     let failed = |what| move |source| BuildError::Device { what, source };
     let mut devices: Vec<Box<dyn virtio::Device>> = Vec::new();
     for disk in &config.disks {
@@ -334,7 +345,8 @@ fn make_slots(vm: &VmFd, memory: &memory::Memory, config: &Config) -> Result<Vec
         devices.push(Box::new(Net::new(card).map_err(failed("the network card"))?));
     }
     devices.push(Box::new(Entropy::new(&config.entropy).map_err(failed("the source of entropy"))?));
-    devices.into_iter().enumerate().map(|(index, device)| Slot::new(vm, memory, index, device)).collect()
+    let placed = |(index, device)| Slot::new(vm, memory, index, device).map(Arc::new);
+    devices.into_iter().enumerate().map(placed).collect()
 }
 
 /// An event that is waited for in a loop, so it must not block who reads it.

@@ -138,15 +138,15 @@ fn run(vcpu: &mut VcpuFd, bus: &Bus, stop: &AtomicBool) -> Option<End> {
                 None
             }
             Ok(VcpuExit::Intr) => None,
-            Ok(VcpuExit::Shutdown) => Some(End::TripleFault),
+            Ok(VcpuExit::Shutdown) => Some(End::TripleFault(registers(vcpu))),
             Ok(VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_SHUTDOWN, _)) => Some(End::PowerOff),
             Ok(VcpuExit::SystemEvent(KVM_SYSTEM_EVENT_RESET, _)) => Some(End::Reset),
             Ok(exit) => {
                 let why = format!("KVM gave the guest up ({exit:?})");
-                Some(failure(why, vcpu))
+                Some(failure(&why, vcpu))
             }
             Err(error) if [libc::EINTR, libc::EAGAIN].contains(&error.errno()) => None,
-            Err(error) => Some(failure(format!("KVM cannot run the guest: {error}"), vcpu)),
+            Err(error) => Some(failure(&format!("KVM cannot run the guest: {error}"), vcpu)),
         };
         if end.is_some() {
             return end;
@@ -155,9 +155,13 @@ fn run(vcpu: &mut VcpuFd, bus: &Bus, stop: &AtomicBool) -> Option<End> {
     None
 }
 
-fn failure(why: String, vcpu: &VcpuFd) -> End {
-    let Ok(regs) = vcpu.get_regs() else { return End::Failure(why) };
-    let sregs = vcpu.get_sregs().unwrap_or_default();
+fn failure(why: &str, vcpu: &VcpuFd) -> End {
+    End::Failure(format!("{why}; {}", registers(vcpu)))
+}
+
+/// Where it was, for the person who has the kernel's symbols.
+fn registers(vcpu: &VcpuFd) -> String {
+    let (regs, sregs) = (vcpu.get_regs().unwrap_or_default(), vcpu.get_sregs().unwrap_or_default());
     let named = [
         ("rip", regs.rip),
         ("rsp", regs.rsp),
@@ -175,6 +179,5 @@ fn failure(why: String, vcpu: &VcpuFd) -> End {
         ("efer", sregs.efer),
         ("cs", sregs.cs.selector.into()),
     ];
-    let registers: String = named.iter().map(|(name, value)| format!(" {name}={value:#x}")).collect();
-    End::Failure(format!("{why};{registers}"))
+    named.map(|(name, value)| format!("{name}={value:#x}")).join(" ")
 }

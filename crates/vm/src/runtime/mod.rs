@@ -183,3 +183,17 @@ fn of_build(error: &BuildError) -> Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_device_a_unit_waits_and_says_for_what() {
+        let cases = [("/nosuch", "firmware"), ("/dev/null", "see what the kernel's log says")];
+        for (path, advice) in cases {
+            let Err(Fault::Again(why)) = open_kvm(Path::new(path)) else { panic!("{path} is no KVM") };
+            assert!(why.contains(path) && why.contains(advice), "{why}");
+        }
+    }
+}

@@ -22,7 +22,7 @@ const PAGE_BYTES: u64 = 4096;
 const OVERHEAD_BYTES: u64 = 32 << 20;
 const TABLES_FRACTION: u64 = 64;
 
-/// Besides vCPUs: the devices' thread, and threads that KVM itself adds to the process.
+/// Besides those of vCPUs and disks: the devices' thread, and threads that KVM itself adds to the process.
 const OTHER_THREADS: u64 = 8;
 
 /// Where the keeper puts the tap device: the first after the standard streams.
@@ -71,7 +71,7 @@ pub(super) fn limits(spec: &VirtualMachineSpec) -> Limits {
     Limits {
         cpu_millis: None,
         memory_bytes: Some(memory.saturating_add(OVERHEAD_BYTES + memory / TABLES_FRACTION)),
-        pids: Some(u64::from(vcpus(spec)) + OTHER_THREADS),
+        pids: Some(u64::from(vcpus(spec)) + spec.disks.len() as u64 + OTHER_THREADS),
     }
 }
 
@@ -199,6 +199,6 @@ mod tests {
         assert_eq!(made.net, Some(NetConfig { tap: 3, mac: [2, 0x42, 10, 1, 16, 7] }));
         let limits = limits(&big);
         assert!(limits.memory_bytes.is_some_and(|bytes| bytes > made.memory + OVERHEAD_BYTES));
-        assert_eq!((limits.cpu_millis, limits.pids), (None, Some(10)));
+        assert_eq!((limits.cpu_millis, limits.pids), (None, Some(12)));
     }
 }

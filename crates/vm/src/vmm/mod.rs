@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 0 | the guest switched itself off |
 //! | 1 | it could not be started: standard error says why |
-//! | 2 | a triple fault |
+//! | 2 | a triple fault: standard error has the registers |
 //! | 3 | KVM can't go on: standard error has why, and the registers |
 //! | 159 | it made a system call that it may not make (signal 31): the kernel's log has which |
 
@@ -70,7 +70,7 @@ pub fn vmm_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             eprintln!("abide vmm: {end}");
             match end {
                 End::PowerOff | End::Reset => ExitCode::SUCCESS,
-                End::TripleFault => ExitCode::from(2),
+                End::TripleFault(_) => ExitCode::from(2),
                 End::Failure(_) => ExitCode::from(3),
             }
         }

@@ -136,6 +136,10 @@ impl Device for Block {
         &self.config
     }
 
+    fn is_slow(&self) -> bool {
+        true
+    }
+
     fn work(&mut self, _: usize, queue: &mut Queue, memory: &Memory) -> Result<Worked, Misused> {
         serve_all(queue, memory, |chain| self.serve(chain, memory))
     }

@@ -1,19 +1,24 @@
 //! Devices of VIRTIO 1.2 behind its MMIO transport (section 4.2): the registers here, what each device does with its queues
 //! in a module of its own.
 //!
-//! Registers are read and written by vCPU threads, queues are worked on by the caller's loop; one lock a device is between
-//! them. A queue is notified by an ioeventfd, so no vCPU waits for a disk.
+//! Registers are read and written by vCPU threads, queues are worked on by the caller's loop, or by a thread of the device
+//! if it is slow; one lock a device is between them. A queue is notified by an ioeventfd and an interrupt is looked at
+//! without the lock, so no vCPU waits for a disk.
 
 pub(crate) mod block;
 pub(crate) mod entropy;
+#[cfg(test)]
+mod hostile;
 pub(crate) mod net;
 mod slot;
 #[cfg(test)]
 mod testing;
 mod transport;
+mod window;
 
 pub(crate) use slot::{Slot, Source, address_of, interrupt_of};
 pub(crate) use transport::Transport;
+pub(crate) use window::Window;
 
 use super::memory::Memory;
 use std::{fs::File, io, sync::Arc};
@@ -36,6 +41,11 @@ pub(crate) trait Device: Send {
     /// How many queues it has.
     fn queue_count(&self) -> usize {
         1
+    }
+
+    /// Whether its work may wait for something that takes long.
+    fn is_slow(&self) -> bool {
+        false
     }
 
     /// Where it gets input that no queue brings.

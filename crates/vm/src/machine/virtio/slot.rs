@@ -1,15 +1,15 @@
 //! A device in its place: its address, its interrupt, and the descriptors that its events come by.
 
-use super::{Device, Transport};
+use super::{Device, Transport, Window};
 use crate::machine::{
-    BuildError, Doing as _, event, lock,
+    BuildError, Doing as _, event,
     memory::{self, Memory},
 };
 use kvm_ioctls::{IoEventAddress, VmFd};
 use std::{
     fs::File,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 use virtio_bindings::virtio_mmio::VIRTIO_MMIO_QUEUE_NOTIFY;
 use vmm_sys_util::eventfd::EventFd;
@@ -31,9 +31,10 @@ pub(crate) enum Source {
 
 /// A device in its place.
 pub(crate) struct Slot {
-    transport: Arc<Mutex<Transport>>,
+    window: Arc<Window>,
     notified: Vec<EventFd>,
     input: Option<Arc<File>>,
+    is_slow: bool,
 }
 
 /// The interrupt of the device at `index`.
@@ -59,16 +60,22 @@ impl Slot {
         Ok(Self {
             notified: notified.collect::<Result<_, BuildError>>()?,
             input: device.input(),
-            transport: Arc::new(Mutex::new(Transport::new(device, memory.clone(), Arc::new(interrupt)))),
+            is_slow: device.is_slow(),
+            window: Arc::new(Window::new(Transport::new(device, memory.clone(), interrupt))),
         })
     }
 
-    pub(crate) fn transport(&self) -> Arc<Mutex<Transport>> {
-        Arc::clone(&self.transport)
+    pub(crate) fn window(&self) -> Arc<Window> {
+        Arc::clone(&self.window)
+    }
+
+    /// Whether it is to have a thread of its own.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.is_slow
     }
 
     pub(crate) fn watched(&self) -> Vec<(BorrowedFd<'_>, Source)> {
-        let input = self.input.iter().filter(|_| lock(&self.transport).wants_input());
+        let input = self.input.iter().filter(|_| self.window.wants_input());
         let input = input.map(|file| (file.as_fd(), Source::Input));
         let queues = self.notified.iter().enumerate().map(|(index, event)| {
             // SAFETY: the descriptor is the event's, which is borrowed for as long as the result.
@@ -85,7 +92,7 @@ impl Slot {
         let Some(notified) = self.notified.get(index) else { return };
         // Before the work: what comes meanwhile raises it again.
         drop(notified.read());
-        if lock(&self.transport).work(index) {
+        if self.window.work(index) {
             drop(notified.write(1));
         }
     }

@@ -2,7 +2,10 @@
 
 use super::{Device, Misused, QUEUE_SIZE};
 use crate::machine::memory::Memory;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 use virtio_bindings::{
     virtio_config::{
         VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FAILED, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_CONFIG_S_NEEDS_RESET,
@@ -11,11 +14,11 @@ use virtio_bindings::{
     virtio_mmio::{
         VIRTIO_MMIO_CONFIG, VIRTIO_MMIO_CONFIG_GENERATION, VIRTIO_MMIO_DEVICE_FEATURES,
         VIRTIO_MMIO_DEVICE_FEATURES_SEL, VIRTIO_MMIO_DEVICE_ID, VIRTIO_MMIO_DRIVER_FEATURES,
-        VIRTIO_MMIO_DRIVER_FEATURES_SEL, VIRTIO_MMIO_INT_CONFIG, VIRTIO_MMIO_INT_VRING, VIRTIO_MMIO_INTERRUPT_ACK,
-        VIRTIO_MMIO_INTERRUPT_STATUS, VIRTIO_MMIO_MAGIC_VALUE, VIRTIO_MMIO_QUEUE_AVAIL_HIGH,
-        VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH, VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_NUM,
-        VIRTIO_MMIO_QUEUE_NUM_MAX, VIRTIO_MMIO_QUEUE_READY, VIRTIO_MMIO_QUEUE_SEL, VIRTIO_MMIO_QUEUE_USED_HIGH,
-        VIRTIO_MMIO_QUEUE_USED_LOW, VIRTIO_MMIO_STATUS, VIRTIO_MMIO_VENDOR_ID, VIRTIO_MMIO_VERSION,
+        VIRTIO_MMIO_DRIVER_FEATURES_SEL, VIRTIO_MMIO_INT_CONFIG, VIRTIO_MMIO_INT_VRING, VIRTIO_MMIO_MAGIC_VALUE,
+        VIRTIO_MMIO_QUEUE_AVAIL_HIGH, VIRTIO_MMIO_QUEUE_AVAIL_LOW, VIRTIO_MMIO_QUEUE_DESC_HIGH,
+        VIRTIO_MMIO_QUEUE_DESC_LOW, VIRTIO_MMIO_QUEUE_NUM, VIRTIO_MMIO_QUEUE_NUM_MAX, VIRTIO_MMIO_QUEUE_READY,
+        VIRTIO_MMIO_QUEUE_SEL, VIRTIO_MMIO_QUEUE_USED_HIGH, VIRTIO_MMIO_QUEUE_USED_LOW, VIRTIO_MMIO_STATUS,
+        VIRTIO_MMIO_VENDOR_ID, VIRTIO_MMIO_VERSION,
     },
     virtio_ring::VIRTIO_RING_F_EVENT_IDX,
 };
@@ -37,8 +40,9 @@ pub(crate) struct Transport {
     device: Box<dyn Device>,
     queues: Vec<Queue>,
     memory: Memory,
-    interrupt: Arc<EventFd>,
-    interrupt_status: u32,
+    interrupt: EventFd,
+    /// Also read and written without the lock that we are behind: see `Window`.
+    interrupt_status: Arc<AtomicU32>,
     status: u32,
     /// What the driver accepted.
     features: u64,
@@ -48,20 +52,25 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn new(device: Box<dyn Device>, memory: Memory, interrupt: Arc<EventFd>) -> Self {
+    pub(crate) fn new(device: Box<dyn Device>, memory: Memory, interrupt: EventFd) -> Self {
         let queue = |_| Queue::new(QUEUE_SIZE).expect("a power of two below 32768 is a size");
         Self {
             queues: (0..device.queue_count()).map(queue).collect(),
             device,
             memory,
             interrupt,
-            interrupt_status: 0,
+            interrupt_status: Arc::default(),
             status: 0,
             features: 0,
             device_features_half: 0,
             driver_features_half: 0,
             queue_selected: 0,
         }
+    }
+
+    /// What the driver is told of why there was an interrupt.
+    pub(crate) fn interrupt_status(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.interrupt_status)
     }
 
     /// A read of a vCPU.
@@ -87,7 +96,6 @@ impl Transport {
             VIRTIO_MMIO_DEVICE_FEATURES => half(self.offered(), self.device_features_half),
             VIRTIO_MMIO_QUEUE_NUM_MAX => queue.map_or(0, |queue| queue.max_size().into()),
             VIRTIO_MMIO_QUEUE_READY => queue.is_some_and(QueueT::ready).into(),
-            VIRTIO_MMIO_INTERRUPT_STATUS => self.interrupt_status,
             VIRTIO_MMIO_STATUS => self.status,
             // No device of ours changes its configuration.
             VIRTIO_MMIO_CONFIG_GENERATION => 0,
@@ -105,7 +113,6 @@ impl Transport {
             VIRTIO_MMIO_DRIVER_FEATURES_SEL => self.driver_features_half = value,
             VIRTIO_MMIO_DRIVER_FEATURES => self.accept(value),
             VIRTIO_MMIO_QUEUE_SEL => self.queue_selected = value,
-            VIRTIO_MMIO_INTERRUPT_ACK => self.interrupt_status &= !value,
             VIRTIO_MMIO_STATUS => self.set_status(value),
             other => self.set_queue(other, value),
         }
@@ -147,7 +154,7 @@ impl Transport {
 
     fn reset(&mut self) {
         self.queues.iter_mut().for_each(QueueT::reset);
-        self.interrupt_status = 0;
+        self.interrupt_status.store(0, Ordering::SeqCst);
         self.status = 0;
         self.features = 0;
         self.device_features_half = 0;
@@ -226,7 +233,7 @@ impl Transport {
     }
 
     fn interrupt(&mut self, why: u32) {
-        self.interrupt_status |= why;
+        self.interrupt_status.fetch_or(why, Ordering::SeqCst);
         // It fails only if the guest ignored four billion of them.
         drop(self.interrupt.write(1));
     }
