@@ -163,7 +163,8 @@ fn open_kvm(path: &Path) -> Result<Kvm, Fault> {
     match kvm.get_api_version() {
         KVM_API_VERSION => Ok(kvm),
         other => {
-            Err(Fault::Again(format!("{} has version {other}, and {KVM_API_VERSION} is needed", path.display()).into()))
+            let why = format!("{} does not answer as KVM does: version {other}, not {KVM_API_VERSION}", path.display());
+            Err(Fault::Again(why.into()))
         }
     }
 }
@@ -190,7 +191,7 @@ mod tests {
 
     #[test]
     fn without_the_device_a_unit_waits_and_says_for_what() {
-        let cases = [("/nosuch", "firmware"), ("/dev/null", "see what the kernel's log says")];
+        let cases = [("/nosuch", "firmware"), ("/dev/null", "does not answer as KVM does")];
         for (path, advice) in cases {
             let Err(Fault::Again(why)) = open_kvm(Path::new(path)) else { panic!("{path} is no KVM") };
             assert!(why.contains(path) && why.contains(advice), "{why}");
