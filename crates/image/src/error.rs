@@ -1,7 +1,8 @@
 //! Why an image isn't there.
 
 use crate::{
-    local::LocalError, manifest::DocumentError, registry::RegistryError, unpack::UnpackError, verify::Mismatch,
+    local::LocalError, login::LoginError, manifest::DocumentError, registry::RegistryError, unpack::UnpackError,
+    verify::Mismatch,
 };
 use abide_host::fs;
 use abide_spec::reference::BadReference;
@@ -22,6 +23,9 @@ pub enum PrepareError {
     /// The registry.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The credentials of the registry.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// The files.
     #[error("the image can't be read from its files")]
     Local(#[source] LocalError),
@@ -75,7 +79,8 @@ impl PrepareError {
     /// Whether another try may succeed without a change of the unit: the network, the registry's content, a full disk.
     pub fn can_retry(&self) -> bool {
         match self {
-            Self::Cancelled | Self::Read { .. } => true,
+            // A person mends the logins.
+            Self::Cancelled | Self::Read { .. } | Self::Login(_) => true,
             Self::Registry(error) => error.can_retry(),
             // Files of this machine come and change.
             Self::Local(error) => matches!(error, LocalError::File(_) | LocalError::Read(_)),

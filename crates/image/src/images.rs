@@ -5,9 +5,10 @@ use crate::{
     error::{PrepareError, StoreError},
     layer::Work,
     local::{Files, Local},
+    login::{Login, LoginError},
     manifest::{Document, DocumentError},
     origin::{Attend, Loaded, Origin, Progress},
-    registry::{Login, Patience, Registry, Terms},
+    registry::{Patience, Registry, Terms},
     store::{Scratch, Store},
     unpack::{Budget, Limits},
     wanted::{Location, Wanted},
@@ -39,7 +40,7 @@ pub struct Image {
 }
 
 /// The credentials of a registry (`HOST[:PORT]`; Docker Hub is `docker.io`), if there are any.
-pub type Credentials = dyn Fn(&str) -> Option<Login> + Send + Sync;
+pub type Credentials = dyn Fn(&str) -> Result<Option<Login>, LoginError> + Send + Sync;
 
 /// How images are got.
 pub struct Options {
@@ -83,7 +84,7 @@ struct Claim<'a> {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            credentials: Box::new(|_| None),
+            credentials: Box::new(|_| Ok(None)),
             authorities: None,
             patience: Patience::default(),
             limits: Limits::default(),
@@ -251,7 +252,7 @@ impl Shared {
     ) -> Result<Box<dyn Origin + 'a>, PrepareError> {
         Ok(match location {
             Location::Registry { reference, is_insecure } => {
-                let login = (self.options.credentials)(&reference.registry);
+                let login = (self.options.credentials)(&reference.registry)?;
                 let authorities = self.options.authorities.as_deref();
                 let terms = Terms { is_insecure, login, authorities, patience: self.options.patience };
                 Box::new(Registry::new(reference, terms, attend)?)

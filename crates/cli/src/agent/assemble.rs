@@ -12,11 +12,14 @@ use crate::{exit::Failure, here::Here};
 use abide_agent::{Clock, Hints, Hold, Parts, Paths, Sweep};
 use abide_container::Containers;
 use abide_host::{root::Root, time::boottime};
-use abide_image::{Images, Options};
+use abide_image::{Images, Login, Options};
 use abide_instance::{Ground, GroundError, Instances, Volumes};
 use abide_reconcile::{Backend, Kind, Limits};
 use abide_vm::VirtualMachines;
 use std::{collections::BTreeMap, sync::Arc};
+
+/// In the state folder, where root alone can read it: who may pull from registries that ask.
+const LOGINS: &str = "registries.json";
 
 /// An agent's parts.
 pub(super) struct Assembled {
@@ -31,7 +34,10 @@ pub(super) fn assemble(here: &Here, hold: Hold) -> Result<Assembled, Failure> {
     let told = hints.clone();
     let ground = Ground::open(Root::open(&paths)?, hold.epoch(), move |unit| told.look(unit))?;
     let files = paths.state.join("files");
-    let images = Arc::new(Images::open(&paths.state.join("images"), &files, Options::default())?);
+    let logins = paths.state.join(LOGINS);
+    let credentials = Box::new(move |registry: &str| Login::find(&logins, registry));
+    let images = Images::open(&paths.state.join("images"), &files, Options { credentials, ..Options::default() })?;
+    let images = Arc::new(images);
     let containers = || Containers::new(Arc::clone(&images), Arc::clone(ground.volumes()), &paths);
     let program = std::env::current_exe().map_err(Failure::doing("finding this program"))?;
     let machines = VirtualMachines::new(Arc::clone(ground.volumes()), &files, &program);

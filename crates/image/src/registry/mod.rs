@@ -13,6 +13,7 @@ mod exchange;
 
 use crate::{
     error::PrepareError,
+    login::Login,
     manifest::{
         ACCEPT, CONFIG_BYTES_MAX, Chosen, Descriptor, Document, DocumentError, MANIFEST_BYTES_MAX, digest_text,
     },
@@ -27,7 +28,6 @@ pub use exchange::Patience;
 use exchange::{Answer, Exchange};
 use serde::Deserialize;
 use std::{
-    fmt,
     io::{self, Read},
     sync::Arc,
 };
@@ -44,21 +44,6 @@ const AUTHORITIES: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
-
-/// Credentials of a registry. `Debug` doesn't show the password.
-#[derive(Clone)]
-pub struct Login {
-    /// The user.
-    pub user: String,
-    /// The password, or a token in its place.
-    pub password: String,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
-    }
-}
 
 /// An image in a registry.
 pub(crate) struct Registry<'a> {

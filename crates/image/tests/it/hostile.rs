@@ -189,7 +189,7 @@ fn secrets_go_to_the_registry_alone() {
         }
         Some(_) => serve(&blobs, request, stream),
     });
-    let login = |_: &str| Some(Login { user: "user".into(), password: "secret".into() });
+    let login = |_: &str| Ok(Some(Login { user: "user".into(), password: "secret".into() }));
     let rig = Rig::with(Options { credentials: Box::new(login), ..Options::default() });
     rig.prepare(&format!("{}/a:1", registry.address)).map_err(|error| whole(&error)).unwrap();
     let seen = elsewhere.requests.lock().unwrap();

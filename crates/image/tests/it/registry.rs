@@ -81,7 +81,8 @@ fn https_with_credentials_and_an_authority_of_ones_own() {
     // `localhost`, as 127.0.0.1 is spoken to by http in these tests.
     let address = registry.address.replace("127.0.0.1", "localhost");
     let rig = |password: Option<&'static str>, authorities: Option<&std::path::Path>| {
-        let login = move |_: &str| password.map(|password| Login { user: "user".into(), password: password.into() });
+        let login =
+            move |_: &str| Ok(password.map(|password| Login { user: "user".into(), password: password.into() }));
         Rig::with(Options {
             credentials: Box::new(login),
             authorities: authorities.map(|path| path.to_str().unwrap().to_owned()),
