@@ -42,6 +42,9 @@ static=x86_64-unknown-linux-musl
 cargo build --locked --release --target $static -p abide-cli -p abide-lab --bin abide --bin abide-lab
 release=$(realpath "${CARGO_TARGET_DIR:-target}")/$static/release
 
+say "the quickstart"
+ABIDE_RELEASE=$release crates/lab/quickstart.sh
+
 say "tests: unit, simulation, and end to end with the release"
 ABIDE_BIN=$release/abide cargo test --locked --workspace
 

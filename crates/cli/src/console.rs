@@ -33,7 +33,7 @@ const AFTERWARDS: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(here: &Here, command: &Console) -> Done {
     let snapshot = snapshot(here)?;
-    let unit = units::id(units::find(&snapshot, &command.unit)?)?;
+    let unit = units::id(units::find_among(&snapshot, &command.unit, &[Kind::VirtualMachine])?)?;
     if unit.kind != Kind::VirtualMachine {
         return Err(Failure::refused(format!(
             "{unit} is no virtual machine and has no serial line: `abide exec {unit} -- sh`"

@@ -32,7 +32,7 @@ const USUAL: Window = Window { rows: 24, columns: 80 };
 
 pub(crate) fn run(here: &Here, command: &Exec) -> Done {
     let snapshot = snapshot(here)?;
-    let unit = units::id(units::find(&snapshot, &command.unit)?)?;
+    let unit = units::id(units::find_among(&snapshot, &command.unit, &[Kind::Container])?)?;
     if unit.kind != Kind::Container {
         let hint = if unit.kind == Kind::VirtualMachine { "; its serial line is at `abide console`" } else { "" };
         return Err(Failure::refused(format!("{unit} is no container{hint}")));

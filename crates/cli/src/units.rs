@@ -35,8 +35,18 @@ impl<'a> Address<'a> {
 
 /// The one unit that is meant.
 pub(crate) fn find<'a>(snapshot: &'a Snapshot, text: &str) -> Result<&'a UnitStatus, Failure> {
+    find_among(snapshot, text, &Kind::ALL)
+}
+
+/// The one unit that is meant where units of other kinds make no sense: a machine's logs, not those of its volume of the
+/// same name.
+pub(crate) fn find_among<'a>(snapshot: &'a Snapshot, text: &str, kinds: &[Kind]) -> Result<&'a UnitStatus, Failure> {
     let address = Address::parse(text);
-    let found: Vec<&UnitStatus> = snapshot.units.iter().filter(|unit| address.is(unit)).collect();
+    let mut found: Vec<&UnitStatus> = snapshot.units.iter().filter(|unit| address.is(unit)).collect();
+    let is_among = |unit: &UnitStatus| kinds.iter().any(|kind| kind.as_str() == unit.kind);
+    if found.iter().any(|unit| is_among(unit)) {
+        found.retain(|unit| is_among(unit));
+    }
     match &found[..] {
         [unit] => Ok(unit),
         [] => Err(Failure::refused(missing(snapshot, text))),
@@ -103,5 +113,7 @@ mod tests {
         let mut machine = machine();
         machine.units[1].name = "web".to_owned();
         insta::assert_snapshot!(find(&machine, "web").unwrap_err().text, @"web could be any of infra:Container/web, infra:VirtualMachine/web: write one of these");
+        let machines = find_among(&machine, "web", &[Kind::VirtualMachine]);
+        assert_eq!(machines.map(full).map_err(|failure| failure.text), Ok("infra:VirtualMachine/web".to_owned()));
     }
 }

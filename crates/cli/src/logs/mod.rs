@@ -17,7 +17,7 @@ use crate::{
     units,
 };
 use abide_host::time::rfc3339;
-use abide_reconcile::InstanceId;
+use abide_reconcile::{InstanceId, Kind};
 use file::{Reader, instances};
 use line::Line;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -29,7 +29,7 @@ use std::{
 
 pub(crate) fn run(here: &Here, command: &Logs) -> Done {
     let snapshot = snapshot(here)?;
-    let unit = units::id(units::find(&snapshot, &command.unit)?)?;
+    let unit = units::id(units::find_among(&snapshot, &command.unit, &[Kind::Container, Kind::VirtualMachine])?)?;
     let folder = abide_instance::log_directory(&here.paths, &unit);
     // Before anything is read: what comes meanwhile is noticed.
     let watch = if command.follow { Some(watch(&folder)?) } else { None };

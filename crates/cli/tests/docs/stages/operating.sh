@@ -1,0 +1,4 @@
+# A newer release was built meanwhile.
+
+checkout
+start_agent
