@@ -20,6 +20,7 @@ mod client;
 mod console;
 mod decide;
 mod describe;
+mod doctor;
 mod documents;
 mod events;
 mod exec;
@@ -90,6 +91,7 @@ fn run(task: &Task, root: Option<&Path>) -> Done {
         Task::Retry(command) => decide::retry(here, command),
         Task::Hook { name, rest } => hook::run(here, name, rest),
         Task::Validate(command) => validate::run(command),
+        Task::Doctor(command) => doctor::run(here, command),
         Task::Schema(command) => schema::run(command),
         Task::Completions { shell } => {
             let mut text = Vec::new();

@@ -16,16 +16,19 @@ pub(crate) enum Format {
     Yaml,
 }
 
-/// Prints a value, in words by `text`.
-pub(crate) fn print(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) {
+/// Prints a value, in words by `text`; tells whether anybody reads on.
+pub(crate) fn print(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) -> bool {
     let printed = match format {
         Format::Text => Ok(text()),
         Format::Json => serde_json::to_string_pretty(value).map(|text| text + "\n").map_err(|error| error.to_string()),
         Format::Yaml => serde_yaml::to_string(value).map_err(|error| error.to_string()),
     };
     match printed {
-        Ok(text) => say(&text),
-        Err(error) => complain(&format!("abide: the answer has no such form: {error}\n")),
+        Ok(text) => try_say(&text),
+        Err(error) => {
+            complain(&format!("abide: the answer has no such form: {error}\n"));
+            true
+        }
     }
 }
 

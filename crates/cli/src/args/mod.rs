@@ -72,6 +72,7 @@ pub(crate) enum Task {
     Events(units::Events),
     Retry(units::Retry),
     Validate(Validate),
+    Doctor(Doctor),
     Schema(Schema),
     /// Print a shell's completions
     Completions {

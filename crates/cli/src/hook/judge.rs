@@ -41,7 +41,10 @@ pub(super) fn run(here: &Here) -> Done {
             continue;
         };
         for (source, commit) in [first].into_iter().chain(deployed) {
-            judge(here, &known, source, commit, &options)?;
+            let judged = judge(here, &known, source, commit, &options)?;
+            if judged != Exit::Done {
+                return Ok(judged);
+            }
         }
     }
     Ok(Exit::Done)
@@ -56,23 +59,29 @@ fn tell(known: &Known, update: &Update) {
     output::say(&text.map(|(_, text)| text + "\n").unwrap_or_default());
 }
 
-fn judge(here: &Here, known: &Known, source: &Registered, commit: Oid, options: &Options) -> Result<(), Failure> {
+fn judge(here: &Here, known: &Known, source: &Registered, commit: Oid, options: &Options) -> Done {
     let id = commit.to_string();
-    let refused = |text: &str| Failure::refused(format!("{} is refused, and nothing was changed\n{text}", short(&id)));
-    let units = read(source, commit)?.map_err(|text| refused(&text))?;
+    let refused = |text: &str| {
+        output::say(&format!("✖ {}  refused, and nothing was changed\n{}\n", short(&id), text.trim_end()));
+        Ok(Exit::Refused)
+    };
+    let units = match read(source, commit)? {
+        Ok(units) => units,
+        Err(mistakes) => return refused(&mistakes),
+    };
     if let Known::NoAgent(_) = known {
         let count = crate::render::count(units.len(), "unit");
         output::say(&format!("✔ {}  {count}; no agent runs here, so the guard judges it later\n", short(&id)));
-        return Ok(());
+        return Ok(Exit::Done);
     }
     let preview = preview(here, source, units)?;
     let Some(held) = &preview.held else {
         let summary = plan::summary(&preview);
         output::say(&format!("✔ {}  {summary}\n{}", short(&id), plan::details(&preview, STYLE)));
-        return Ok(());
+        return Ok(Exit::Done);
     };
     if !options.allow.contains(&held.plan) {
-        return Err(refused(&plan::details(&preview, STYLE)));
+        return refused(&plan::details(&preview, STYLE));
     }
     let request = Request::Allow { plan: held.plan.clone(), source: Some(source.name.clone()) };
     say_of(here, request)?;
@@ -84,7 +93,7 @@ fn judge(here: &Here, known: &Known, source: &Registered, commit: Oid, options: 
         held.plan,
         plan::details(&allowed, STYLE)
     ));
-    Ok(())
+    Ok(Exit::Done)
 }
 
 /// What a commit in quarantine says for a source, or all its mistakes.

@@ -8,8 +8,10 @@
 //! | [`unit`] | one unit, with all that is known of it |
 //! | [`plan`] | what would change |
 //! | [`board`] | what is going on, and how it ended |
+//! | [`doctor`] | what the machine offers |
 
 pub(crate) mod board;
+pub(crate) mod doctor;
 pub(crate) mod plan;
 pub(crate) mod status;
 pub(crate) mod style;

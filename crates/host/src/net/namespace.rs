@@ -1,6 +1,6 @@
 //! Network namespaces: doing something in one, without this thread leaving its own.
 
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 use std::{os::fd::BorrowedFd, panic, thread};
 
 /// Runs `act` in a network namespace, given by an open `/proc/PID/ns/net`, in a thread of its own that ends with it
@@ -8,6 +8,15 @@ use std::{os::fd::BorrowedFd, panic, thread};
 pub fn within<T: Send>(namespace: BorrowedFd<'_>, act: impl FnOnce() -> T + Send) -> nix::Result<T> {
     let run = || {
         setns(namespace, CloneFlags::CLONE_NEWNET)?;
+        Ok(act())
+    };
+    thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| panic::resume_unwind(panic))
+}
+
+/// Runs `act` in a new network namespace, of which nothing is left afterwards.
+pub fn fresh<T: Send>(act: impl FnOnce() -> T + Send) -> nix::Result<T> {
+    let run = || {
+        unshare(CloneFlags::CLONE_NEWNET)?;
         Ok(act())
     };
     thread::scope(|scope| scope.spawn(run).join()).unwrap_or_else(|panic| panic::resume_unwind(panic))
