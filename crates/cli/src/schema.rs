@@ -7,7 +7,11 @@ use crate::{
 };
 
 pub(crate) fn run(command: &Schema) -> Done {
-    let schema = if command.source { abide_spec::schema::source() } else { abide_spec::schema::repository() };
+    let schema = match (command.source, command.status) {
+        (true, _) => abide_spec::schema::source(),
+        (_, true) => abide_agent::api::snapshot_schema(),
+        (false, false) => abide_spec::schema::repository(),
+    };
     output::print(command.output, &schema, || format!("{schema:#}\n"));
     Ok(Exit::Done)
 }

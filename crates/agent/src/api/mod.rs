@@ -1,9 +1,11 @@
 //! The local API: what the command line and the hooks say to the agent, and what it answers.
 //!
 //! A connection to the socket carries one [`Request`] as a line of JSON, and then [`Reply`]s, a line each, until the
-//! agent closes it. Who asks keeps its end open until then: closing it is hanging up. `get -o json` prints a [`Snapshot`] as it is: a contract, with a schema of its own.
+//! agent closes it. Who asks keeps its end open until then: closing it is hanging up. `get -o json` prints a [`Snapshot`]
+//! as it is: a contract, with a schema of its own ([`snapshot_schema`]).
 
 use abide_reconcile::{Unit, spec::kind::SourceSpec};
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -152,7 +154,7 @@ pub struct Registered {
 }
 
 /// Everything as it is now.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
     /// Every unit is as wished and ready or completed.
     pub settled: bool,
@@ -163,7 +165,7 @@ pub struct Snapshot {
 }
 
 /// A source as it is now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceStatus {
     /// How it is called.
     pub name: String,
@@ -188,7 +190,7 @@ pub struct SourceStatus {
 }
 
 /// A commit, for people.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Commit {
     /// Its id.
     pub id: String,
@@ -197,7 +199,7 @@ pub struct Commit {
 }
 
 /// A unit as it is now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UnitStatus {
     /// Whose it is.
     pub scope: String,
@@ -224,7 +226,7 @@ pub struct UnitStatus {
 }
 
 /// An instance as it is now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceStatus {
     /// Which: epoch and number.
     pub id: String,
@@ -330,4 +332,12 @@ pub enum Verdict {
     Refused,
     /// A newer commit took its place.
     Superseded,
+}
+
+/// The JSON Schema of a [`Snapshot`].
+pub fn snapshot_schema() -> serde_json::Value {
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Snapshot>();
+    let mut schema = schema.to_value();
+    schema["title"] = "abide: how things stand, as `abide get -o json` says it".into();
+    schema
 }
