@@ -28,6 +28,7 @@ impl Traces {
             ("control group", cgroups(&tag).iter().map(|path| path.display().to_string()).collect()),
             ("link", names(fs::read_dir("/sys/class/net").unwrap(), &tag)),
             ("table", tables(&tag)),
+            ("rule", rules(&tag)),
             ("loop device", loops(&root)),
         ];
         Self(found.into_iter().filter(|(_, found): &(_, Vec<String>)| !found.is_empty()).collect())
@@ -131,6 +132,17 @@ fn tables(tag: &str) -> Vec<String> {
     let output = output.unwrap_or_else(|error| panic!("this test needs nft: {error}"));
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines().filter(|line| line.contains(tag)).map(str::to_owned).collect()
+}
+
+/// Every line of its tables: chains, rules, elements of maps.
+fn rules(tag: &str) -> Vec<String> {
+    let mut rules = Vec::new();
+    for table in tables(tag) {
+        let words: Vec<_> = table.split(' ').collect();
+        let listed = Command::new("nft").arg("list").args(words).output().unwrap();
+        rules.extend(String::from_utf8_lossy(&listed.stdout).lines().map(|line| line.trim().to_owned()));
+    }
+    rules
 }
 
 fn loops(root: &Path) -> Vec<String> {

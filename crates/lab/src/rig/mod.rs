@@ -140,6 +140,17 @@ impl Rig {
         Repository::new(self, &bare, self.path(&format!("{name}-clone")))
     }
 
+    /// Says what a repository's source may ask for: lines of `grants`, as a machine's owner writes them.
+    pub fn grant(&self, repository: &Repository, name: &str, grants: &str) {
+        let url = repository.bare.display();
+        let text = format!(
+            "apiVersion: abide.dev/v1alpha1\nkind: Source\nmetadata: {{name: {name}}}\nspec:\n  git: {{url: \"{url}\"}}\n  grants: {{{grants}}}\n"
+        );
+        let file = self.path("source.yaml");
+        fs::write(&file, text).unwrap();
+        self.must(&["source", "add", "-f", file.to_str().unwrap()]);
+    }
+
     /// How things stand.
     pub fn get(&self) -> Snapshot {
         let said = self.abide(&["get", "-o", "json"]);

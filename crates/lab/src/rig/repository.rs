@@ -10,6 +10,8 @@ use std::{
 
 /// A clone, and where it pushes to.
 pub struct Repository {
+    /// Where it is pushed to.
+    pub bare: PathBuf,
     clone: PathBuf,
     abide: PathBuf,
     environment: Vec<(&'static str, String)>,
@@ -29,7 +31,7 @@ impl Repository {
         let mut environment = environment.map(|(name, value)| (name, value.to_owned())).to_vec();
         environment.push(("ABIDE_ROOT", rig.root().display().to_string()));
         fs::create_dir(&clone).unwrap();
-        let repository = Self { clone, abide: rig.abide.clone(), environment };
+        let repository = Self { bare: bare.to_owned(), clone, abide: rig.abide.clone(), environment };
         repository.git(&["init", "-q", "-b", "main"]);
         repository.git(&["remote", "add", "origin", bare.to_str().unwrap()]);
         repository

@@ -77,6 +77,11 @@ impl Unit {
         instance
     }
 
+    /// The instance that serves, if one runs.
+    pub fn active(&self) -> Option<&Instance> {
+        self.instances.iter().find(|instance| instance.role == "active" && instance.state == "running")
+    }
+
     /// The first process of the only instance.
     pub fn pid(&self) -> i32 {
         self.instance().pid.unwrap_or_else(|| panic!("it has no process: {self:#?}"))

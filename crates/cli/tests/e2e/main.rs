@@ -1,0 +1,18 @@
+//! End to end, through the binary, as users have it: what the project promises, each on a root of its own.
+//!
+//! `ABIDE_BIN` names another binary to be tested: the tests run on the release as well as on what cargo just built.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
+
+mod bad;
+mod crash;
+mod documents;
+mod heal;
+mod push;
+mod support;
+
+use abide_lab::Rig;
+
+fn started() -> Rig {
+    Rig::started(env!("CARGO_BIN_EXE_abide"))
+}
