@@ -89,7 +89,8 @@ impl Driver {
         let is_first = before.is_none();
         followed.outcome = Some(outcome.clone());
         if is_first {
-            let text = format!("{:?}: {}", outcome.result, outcome.message).to_lowercase();
+            let word = format!("{:?}", outcome.result).to_lowercase();
+            let text = format!("{word}: {}", outcome.message);
             self.ring.tell("source", About { source: Some(id), commit: Some(&told.commit), unit: None }, text);
         }
         self.ring.end(id, outcome);
@@ -138,6 +139,7 @@ impl Driver {
     /// or its time is up.
     fn hopeless(&self, now: Time, id: &SourceId, told: &Told) -> Option<String> {
         told.complete.as_ref()?;
+        let in_force = self.core.source_status(id)?.in_force.map(|(generation, _)| generation);
         let plan = self.core.plan();
         let waiting = plan.waiting.into_iter().filter(|(unit, _)| unit.scope == id.0);
         let waiting: Vec<(UnitId, Why)> = waiting.collect();
@@ -147,7 +149,10 @@ impl Driver {
             _ => false,
         };
         let waits_for_others = |why: &Why| matches!(why, Why::Needs(..) | Why::UsedBy(_) | Why::Claimed(..));
-        let is_stuck = waiting.iter().any(|(_, why)| is_broken(why))
+        // While a commit is being accepted, the plan is that of the one before.
+        let is_planned = in_force == self.followed.get(id).map(|followed| followed.generation);
+        let is_stuck = is_planned
+            && waiting.iter().any(|(_, why)| is_broken(why))
             && waiting.iter().all(|(_, why)| is_broken(why) || waits_for_others(why))
             && !plan.steps.keys().any(|unit| unit.scope == id.0);
         let is_late = now >= told.at + self.patience;
