@@ -6,6 +6,7 @@ use crate::{
     support::{greeting, local, starts},
 };
 use abide_lab::{Neighbour, Registry, Repository, Rig, Said, host_port, http::get, oci};
+use std::process::Stdio;
 
 /// Pushes what is not good, and says how it turned out.
 fn bad(repository: &Repository, what: &str) -> (String, Said) {
@@ -30,11 +31,9 @@ fn where_both_can_run_the_old_one_never_stops() {
     repository.deploy("good");
     let first = rig.settled();
     let with = |variable: &str| short(&good("two").replace("env: {", &format!("env: {{{variable}, ")));
-    let image = format!("{}/shop/web:1", registry.address);
     let cases = [
-        ("exits at once", with("EXIT: {value: \"3\"}"), "3"),
-        ("never becomes ready", with("READY: {value: never}"), "ready"),
-        ("has no image", good("two").replace("oci:images/hello", &image), "has no image"),
+        ("exits at once", with("EXIT: {value: \"3\"}"), "is bad"),
+        ("never becomes ready", with("READY: {value: never}"), "is bad"),
     ];
     for (what, document, why) in cases {
         let ((_, outcome), answers) = neighbour.load(port.number, || {
@@ -49,6 +48,21 @@ fn where_both_can_run_the_old_one_never_stops() {
         let told = format!("{} {} {outcome}", unit.message, unit.waiting.as_deref().unwrap_or_default());
         assert!(told.contains(why), "{what}: {told}");
     }
+
+    // It may come yet, so this one is waited for.
+    let image = format!("{}/shop/web:1", registry.address);
+    let ((), answers) = neighbour.load(port.number, || {
+        repository.write("web.yaml", &good("two").replace("oci:images/hello", &image));
+        repository.commit("has no image");
+        let mut push = repository.command(&["push", "-q", "origin", "main"]).stderr(Stdio::null()).spawn().unwrap();
+        rig.wait("it is told that there is no image", |now| now.unit("Container/web").message.contains("has no image"));
+        // Whoever watches may go.
+        push.kill().unwrap();
+        push.wait().unwrap();
+    });
+    assert_eq!(answers.lost, Vec::<String>::new(), "{:?}", answers.answered);
+    assert_eq!(rig.get().unit("Container/web").active(), first.unit("Container/web").active());
+
     repository.write("web.yaml", &good("three"));
     repository.deploy("good again");
     assert_eq!(greeting(port.number), "three");
@@ -73,7 +87,7 @@ fn where_they_can_not_the_old_one_comes_back_and_the_bad_one_never() {
     assert_eq!(greeting(port.number), "one");
     let unit = rig.get().unit("Container/web").clone();
     let told = format!("{} {} {outcome}", unit.message, unit.waiting.as_deref().unwrap_or_default());
-    assert!(told.contains('3'), "{told}");
+    assert!(told.contains("is bad"), "{told}");
     let tried = starts(port.number);
     assert!(tried > 2, "it was tried, and the old one started again: {tried}");
 
