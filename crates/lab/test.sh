@@ -10,7 +10,7 @@ say() { printf '\n== %4d s: %s\n' $((SECONDS - began)) "$*"; }
 
 # Peers to test with, and material for images. Servers among them are not to be started.
 packages="buildah busybox-static docker-registry fcgiwrap gcc git iproute2 libc6-dev musl-tools nftables nginx openssh-server
-  openssl postgresql qemu-system-x86 runc shellcheck skopeo umoci wrk"
+  openssl postgresql qemu-system-x86 runc shellcheck skopeo systemd umoci wrk"
 missing=""
 for package in $packages; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
@@ -31,7 +31,7 @@ rustup target add x86_64-unknown-linux-musl x86_64-unknown-none
 say "format"
 cargo fmt --all --check
 (cd crates/guest && cargo fmt --check)
-shellcheck .ci/run crates/lab/*.sh crates/lab/linux-init crates/lab/scenarios/*.sh
+shellcheck .ci/run crates/lab/*.sh crates/lab/linux-init crates/lab/scenarios/*.sh crates/cli/tests/docs/*.sh crates/cli/tests/docs/stages/*
 
 say "lint"
 cargo clippy --locked --workspace --all-targets -- -D warnings

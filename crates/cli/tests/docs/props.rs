@@ -14,8 +14,10 @@ const TOOLS: [&str; 11] = ["sh", "cat", "echo", "id", "grep", "touch", "ls", "sl
 pub(crate) fn folder() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
-        // Needed until the last page has ended, which nobody can tell.
-        let folder = tempfile::tempdir().unwrap().keep();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("docs");
+        // Those of an earlier run may be of other programs.
+        fs::remove_dir_all(&folder).ok();
+        fs::create_dir_all(&folder).unwrap();
         make(&folder.join("images"));
         folder
     })

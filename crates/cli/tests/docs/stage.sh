@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What is there before a page begins: a machine of its own, on which the agent runs. Run by `play.rs`, as the first process
 # of namespaces of its own: nothing of this is seen outside, and all of it ends with this script.
 #
@@ -56,13 +57,15 @@ check() {
 # Control groups alone are shared with all others.
 clear_away() {
   set +x
-  local tag left
+  local tag groups
   tag=$(sed -n 's/.*"id":"\(......\).*/\1/p' /var/lib/abide/root.json 2> /dev/null || true)
   kill -KILL -1 2> /dev/null || true
   [ -n "$tag" ] || return 0
+  # What was killed may take a moment to be gone.
   for _ in $(seq 50); do
-    left=$(find /sys/fs/cgroup -depth -type d -path "*/abide-$tag*" -exec rmdir {} \; -print 2> /dev/null || true)
-    [ -n "$left" ] || return 0
+    find /sys/fs/cgroup -depth -type d -path "*/abide-$tag*" -exec rmdir {} \; 2> /dev/null || true
+    groups=$(find /sys/fs/cgroup -type d -path "*/abide-$tag*")
+    [ -n "$groups" ] || return 0
     sleep 0.1
   done
 }
@@ -82,10 +85,12 @@ start_agent() {
 }
 
 mkdir -p /root/page
-cd /root/page
+cd /root/page || exit
+# shellcheck source=/dev/null
 if [ -e "$STAGES/$NAME.sh" ]; then . "$STAGES/$NAME.sh"; else start_agent; fi
 # Where it stopped, if it does.
 exec 9> "$WORK/out/trace"
 BASH_XTRACEFD=9
 set -x
+# shellcheck source=/dev/null
 . "$WORK/script"

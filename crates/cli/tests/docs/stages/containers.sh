@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # A registry that wants a login, and that this machine trusts.
 
 registry=$WORK/registry
@@ -9,6 +10,7 @@ cat "$registry/cert.pem" >> /etc/ssl/certs/ca-certificates.crt
 echo '127.0.0.1 registry.example.org' >> /etc/hosts
 echo secret > password
 # bcrypt of `secret`
+# shellcheck disable=SC2016
 echo 'me:$2b$04$GWW/dGFgxoyHXRLdLQ2VSuuCG0YfBF01xc9FMvE7piavjtresZrsu' > "$registry/users"
 cat > "$registry/config.yml" << END
 version: 0.1

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # A newer release was built meanwhile.
 
 checkout

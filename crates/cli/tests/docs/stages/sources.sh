@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # A Git server of somebody else's, with a repository that has this machine's folder in it.
 
 server=$WORK/server
