@@ -49,7 +49,7 @@ say "tests: unit, simulation, and end to end with the release"
 ABIDE_BIN=$release/abide cargo test --locked --workspace
 
 say "every deliberate mistake of the core is caught"
-cargo run --locked -q -p abide-sim --features mutants -- --mutants 200
+cargo run --locked -q -p abide-sim --features mutants -- --mutants 500
 
 say "a small Linux: cgroup v2, and stock guests"
 for scenario in crates/lab/scenarios/*.sh; do

@@ -70,7 +70,8 @@ impl<'a> Unit<'a> {
         match trouble {
             Some(trouble) if trouble.is_final => wait(Why::Broken(Arc::clone(&trouble.why))),
             Some(trouble) if self.now < trouble.not_before => {
-                wait_until(trouble.not_before, Why::Retry(trouble.not_before, Arc::clone(&trouble.why)))
+                let (failures, at, why) = (trouble.failures, trouble.not_before, Arc::clone(&trouble.why));
+                wait_until(at, Why::Retry { failures, at, why })
             }
             _ => step(next),
         }

@@ -35,8 +35,15 @@ pub enum Why {
     Permission(SourceId),
     /// Its owner does not say at the moment whether it may go.
     OwnerSilent(SourceId),
-    /// The last order failed; the next try is at that time.
-    Retry(Time, Arc<str>),
+    /// The last order failed, and may work another time.
+    Retry {
+        /// Failures in a row.
+        failures: u32,
+        /// When it is tried again.
+        at: Time,
+        /// What the last one said.
+        why: Arc<str>,
+    },
     /// The last order failed, and there is no use in trying again.
     Broken(Arc<str>),
     /// It exited; the next start is at that time.
@@ -102,7 +109,7 @@ impl fmt::Display for Worded<'_> {
             Why::Claimed(claim, unit) => write!(f, "waits for {claim}, which {unit} has"),
             Why::Permission(_) => f.write_str("held by the guard"),
             Why::OwnerSilent(source) => write!(f, "left alone while source {source} says nothing"),
-            Why::Retry(at, why) => write!(f, "tries again in {:.0} s: {why}", left(at).ceil()),
+            Why::Retry { at, why, .. } => write!(f, "tries again in {:.0} s: {why}", left(at).ceil()),
             Why::Broken(why) => write!(f, "given up until it changes, or `abide retry`: {why}"),
             Why::CrashLoop { attempt, code, at } => {
                 write!(f, "exited with {code}, {attempt} in a row; starts again in {:.0} s", left(at).ceil())

@@ -278,7 +278,7 @@ fn state(next: &Next) -> UnitState {
             | Why::UsedBy(_)
             | Why::Claimed(..)
             | Why::OwnerSilent(_)
-            | Why::Retry(..)
+            | Why::Retry { .. }
             | Why::CrashLoop { .. }
             | Why::NotReady
             | Why::Away(_),

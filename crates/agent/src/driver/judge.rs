@@ -13,9 +13,9 @@ use std::collections::BTreeSet;
 /// Judging costs all units of a source. It may take this share of the loop's time, one part in so many.
 const SHARE: u32 = 10;
 
-/// Starts in a row after which a unit that has no earlier version to go back to is said to have failed. It is started
-/// again all the same.
-const CRASHES_MAX: u32 = 3;
+/// Exits or failures in a row after which a unit is said to have failed. It is tried again all the same, but whoever waits
+/// for the commit needn't.
+const TRIES_MAX: u32 = 3;
 
 const SETTLED: &str = "every unit is as wished";
 
@@ -144,7 +144,7 @@ impl Driver {
         let waiting = plan.waiting.into_iter().filter(|(unit, _)| unit.scope == id.0);
         let waiting: Vec<(UnitId, Why)> = waiting.collect();
         let is_broken = |why: &Why| match why {
-            Why::CrashLoop { attempt, .. } => *attempt >= CRASHES_MAX,
+            Why::CrashLoop { attempt: tries, .. } | Why::Retry { failures: tries, .. } => *tries >= TRIES_MAX,
             Why::Broken(_) | Why::Failed(_) | Why::Rejected(_) => true,
             _ => false,
         };
