@@ -49,7 +49,7 @@ pub struct Opening {
 
 /// A source that is followed.
 pub struct Opened {
-    /// Says what is new.
+    /// Says what is new; and after a fault what is there, new or not, so that it is known to be reached again.
     pub source: Box<dyn Source>,
     /// Makes it look at once.
     pub wake: Box<dyn Fn() + Send + Sync>,

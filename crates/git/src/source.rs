@@ -2,7 +2,7 @@
 //!
 //! States of the branch: at a commit, or absent. Each change of state is said once (A, B, A again are three revisions), and
 //! an absent branch is a wish that is refused, so it never prunes. What can't be reached is a fault, tried again after the
-//! source's interval.
+//! source's interval; when it is reached again, the state is said again, for whoever shows that it was lost.
 
 use crate::{
     cache,
@@ -135,7 +135,7 @@ impl GitSource {
         self.watch.waker()
     }
 
-    /// What the branch's present tip says; nothing if that was said already.
+    /// What the branch's present tip says; nothing if that was said already and no look failed since.
     fn look(&mut self, attend: &dyn Attend) -> Result<Option<Revision>, LookError> {
         let answer = match self.location.clone() {
             Location::Local(path) => self.read(&path, attend)?,
@@ -150,7 +150,7 @@ impl GitSource {
             Some(Answer::Failed { why, .. }) => return Err(self.unreachable(&why)),
             None => return Ok(None),
         };
-        if self.said.as_ref() == Some(&tip) {
+        if self.said.as_ref() == Some(&tip) && !self.is_failed {
             return Ok(None);
         }
         let revision = match &tip {
@@ -250,7 +250,7 @@ impl GitSource {
         let tip = self.remote.as_mut().map(|(_, remote)| remote.tip(&branch)).transpose();
         let tip = match tip.map_err(|error| self.unreachable(&error.to_string()))?.flatten() {
             None => return Ok(Some(Answer::Absent)),
-            Some(tip) if self.said == Some(Tip::At(tip)) => return Ok(None),
+            Some(tip) if self.said == Some(Tip::At(tip)) && !self.is_failed => return Ok(None),
             Some(tip) => tip.to_string(),
         };
         if self.has(&tip) {

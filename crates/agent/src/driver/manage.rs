@@ -35,7 +35,7 @@ impl Driver {
             records.extend(was_given_up.then_some(Record::Suspended { how: Suspension::No }));
             driver.write_all(&id.clone(), records, move |driver, written| {
                 if written.is_ok() {
-                    driver.start_listener(&id, opened);
+                    driver.start_listener(&id, opened, None);
                 }
                 say(answer, words(written, &format!("source {id} is followed")));
             });

@@ -130,19 +130,19 @@ impl Driver {
         // A commit that an earlier release refused may be one that this release takes.
         let is_known = followed.newest().is_some() && followed.refused.is_none();
         let said = followed.newest_commit().filter(|_| is_known).map(str::to_owned);
-        let opening = Opening { id: id.clone(), spec, said, keep: followed.state.keep() };
+        let opening = Opening { id: id.clone(), spec, said: said.clone(), keep: followed.state.keep() };
         let id = id.clone();
         self.call(
             move |means| means.factory.open(&opening),
             move |driver, opened| match opened {
-                Ok(opened) => driver.start_listener(&id, opened),
+                Ok(opened) => driver.start_listener(&id, opened, said),
                 Err(fault) => driver.lost(&id, &fault),
             },
         );
     }
 
-    /// Listens to what was opened, unless nobody wants to know any more.
-    pub(super) fn start_listener(&mut self, id: &SourceId, opened: Opened) {
+    /// Listens to what was opened, unless nobody wants to know any more. `said` is the commit that it was opened with.
+    pub(super) fn start_listener(&mut self, id: &SourceId, opened: Opened, said: Option<String>) {
         let is_followed = |followed: &Followed| followed.is_registered() && followed.state.suspension == Suspension::No;
         if self.reach != Reach::Follow || !self.followed.get(id).is_some_and(is_followed) {
             return;
@@ -152,7 +152,10 @@ impl Driver {
         let started = Listener::start(id.clone(), number, opened, Arc::clone(&self.means), self.inbox.clone());
         let Some(followed) = self.followed.get_mut(id) else { return };
         match started {
-            Ok(listener) => followed.listener = Some(listener),
+            Ok(listener) => {
+                followed.listener = Some(listener);
+                followed.said = said.map(|commit| (number, commit));
+            }
             Err(error) => self.lost(id, &Fault::Again(format!("no thread for the source: {error}").into())),
         }
     }

@@ -90,9 +90,7 @@ fn hooks_ask_about_repositories_that_are_theirs() {
 
 #[test]
 fn who_reads_nothing_holds_up_nobody() {
-    // In memory: some thousand records are synced.
-    let mut rig = Rig::at(tempfile::tempdir_in("/dev/shm").unwrap());
-    rig.start();
+    let rig = Rig::started();
     rig.follow("infra", "/srv/infra.git");
     let asleep: Vec<Conversation> = (0..8).map(|_| rig.begin(Request::Events { follow: true })).collect();
     let idle: Vec<Conversation> = (0..8).map(|_| rig.begin_at("hook.sock", Request::Events { follow: true })).collect();

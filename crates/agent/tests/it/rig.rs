@@ -39,8 +39,8 @@ struct Running {
 impl Rig {
     /// A root without an agent.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self::at(folder)
+        // In memory: some thousand records are synced, and no power is cut.
+        Self::at(tempfile::tempdir_in("/dev/shm").unwrap())
     }
 
     pub(crate) fn at(folder: tempfile::TempDir) -> Self {
@@ -69,7 +69,7 @@ impl Rig {
             paths: Paths { state: self.path("state"), run: self.path("run") },
             hold,
             clock: Clock::new(now),
-            limits: Limits { steady: Time::ZERO, retry_min: Time::from_millis(50), ..Limits::default() },
+            limits: limits(),
             backends: Kind::ALL.into_iter().map(|kind| (kind, of_kind(kind))).collect(),
             inspector: Arc::clone(&self.world) as Arc<dyn abide_agent::Inspector>,
             factory: Arc::new(Factory(Arc::clone(&self.repositories))),
@@ -235,6 +235,12 @@ impl Iterator for Conversation {
         let bytes = self.0.read_line(&mut line).unwrap();
         (bytes > 0).then(|| serde_json::from_str(&line).unwrap())
     }
+}
+
+/// What runs is proof at once.
+fn limits() -> Limits {
+    let now = Time::ZERO;
+    Limits { steady: now, proof: now, proof_probed: now, retry_min: Time::from_millis(50), ..Limits::default() }
 }
 
 pub(crate) fn outcome(replies: &[Reply]) -> Outcome {
