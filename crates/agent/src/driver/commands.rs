@@ -217,7 +217,9 @@ impl Driver {
 
     fn accept(&mut self, ticket: Ticket, source: &SourceId, accepted: Accepted) {
         if self.reach == Reach::Look {
-            return;
+            // Nothing is written; but only what is down comes to this, and it is shown as it will be.
+            let now = self.clock.now();
+            return self.core.handle(now, Event::Accepted { ticket, result: Ok(()) });
         }
         let Accepted { generation, owned_before, removals } = accepted;
         let Some(followed) = self.followed.get(source) else { return };

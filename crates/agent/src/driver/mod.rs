@@ -188,6 +188,8 @@ impl Driver {
     fn turn(&mut self) -> Instant {
         let now = self.clock.now();
         self.go_on(now);
+        // Before anybody is answered: nothing else may happen for long.
+        self.note_restored();
         self.try_probes(now);
         self.judge_all(now);
         self.answer_early(now);

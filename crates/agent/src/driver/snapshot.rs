@@ -73,7 +73,12 @@ pub(super) fn state_of(followed: &Followed, status: Option<&SourceStatus>) -> (&
         return ("held", format!("{why}; it is tried again"));
     }
     if let Some(refused) = &followed.refused {
-        return ("refused", format!("commit {:.12} is not in force: {}", refused.commit, refused.message));
+        let message = match refused.commit.as_str() {
+            // A branch that isn't there is no commit's fault.
+            "" => refused.message.clone(),
+            commit => format!("commit {commit:.12} is not in force: {}", refused.message),
+        };
+        return ("refused", message);
     }
     if let Some(SourceState::Held(held)) = status.map(|status| &status.state) {
         return ("held", asks(held));

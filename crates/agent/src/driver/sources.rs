@@ -203,17 +203,24 @@ impl Driver {
 
     /// Tells the core what waits, of all sources whose accepted commit is back in force.
     pub(super) fn tell_waiting(&mut self) {
+        self.note_restored();
         for id in self.followed.keys().cloned().collect::<Vec<_>>() {
             let Some(followed) = self.followed.get_mut(&id) else { continue };
-            if followed.restoring == Restoring::Told && self.core.in_force(&id).is_some() {
-                followed.restoring = Restoring::Over;
-            }
             if followed.restoring == Restoring::Over
                 && let Some(waiting) = followed.waiting.take()
             {
                 let generation = followed.generation + 1;
                 self.supersede(&id, &waiting.revision.commit);
                 self.tell(&id, generation, &waiting);
+            }
+        }
+    }
+
+    /// Notes which accepted commits are back in force: who asks is answered by that.
+    pub(super) fn note_restored(&mut self) {
+        for (id, followed) in &mut self.followed {
+            if followed.restoring == Restoring::Told && self.core.in_force(id).is_some() {
+                followed.restoring = Restoring::Over;
             }
         }
     }
