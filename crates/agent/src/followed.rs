@@ -24,6 +24,8 @@ pub(crate) struct Followed {
     pub(crate) state: State,
     pub(crate) desk: Desk,
     pub(crate) listener: Option<Listener>,
+    /// The repository is being opened, and looked at as soon as it is.
+    pub(crate) is_opening: bool,
     /// What a listener said last: it says it again after it had lost the source.
     pub(crate) said: Option<(u64, String)>,
     /// What keeps the source from being followed, in words.
@@ -111,6 +113,7 @@ impl Followed {
             state,
             desk,
             listener: None,
+            is_opening: false,
             said: None,
             trouble,
             told: BTreeMap::new(),

@@ -107,14 +107,17 @@ impl Driver {
             let message = format!("commit {:.12} took its place", told.commit);
             outcome(commit, api::Verdict::Superseded, message)
         });
-        let Some(listener) = &followed.listener else {
-            return superseded.map_or_else(
-                || refusal(format!("source {id} takes no commits at the moment: {}", state_of(followed, None).1)),
-                |superseded| Answer::Replies(vec![superseded]),
-            );
-        };
-        // It may be on its way here, again or for the first time.
-        (listener.wake)();
+        match &followed.listener {
+            // It may be on its way here, again or for the first time.
+            Some(listener) => (listener.wake)(),
+            None if followed.is_opening => {}
+            None => {
+                return superseded.map_or_else(
+                    || refusal(format!("source {id} takes no commits at the moment: {}", state_of(followed, None).1)),
+                    |superseded| Answer::Replies(vec![superseded]),
+                );
+            }
+        }
         let (within, or) = match superseded {
             Some(superseded) => (AGAIN_MAX, superseded),
             None => (UNSEEN_MAX, never_came(&id, commit)),
@@ -165,11 +168,13 @@ impl Driver {
 
     fn wake(&self, source: &str) -> Words {
         let id = self.registered(Some(source))?;
-        match self.followed.get(&id).and_then(|followed| followed.listener.as_ref()) {
+        let followed = self.followed.get(&id);
+        match followed.and_then(|followed| followed.listener.as_ref()) {
             Some(listener) => {
                 (listener.wake)();
                 Ok(format!("source {id} is looked at"))
             }
+            None if followed.is_some_and(|followed| followed.is_opening) => Ok(format!("source {id} is looked at")),
             None => Err(format!("source {id} is not followed at the moment: `abide source list` says why")),
         }
     }

@@ -124,9 +124,11 @@ impl Driver {
     pub(super) fn listen(&mut self, id: &SourceId) {
         let Some(followed) = self.followed.get_mut(id) else { return };
         let Some((spec, Origin::Repository)) = followed.state.registered.clone() else { return };
-        if self.reach != Reach::Follow || followed.state.suspension != Suspension::No || followed.listener.is_some() {
+        let is_heard = followed.listener.is_some() || followed.is_opening;
+        if self.reach != Reach::Follow || followed.state.suspension != Suspension::No || is_heard {
             return;
         }
+        followed.is_opening = true;
         // A commit that an earlier release refused may be one that this release takes.
         let is_known = followed.newest().is_some() && followed.refused.is_none();
         let said = followed.newest_commit().filter(|_| is_known).map(str::to_owned);
@@ -134,9 +136,14 @@ impl Driver {
         let id = id.clone();
         self.call(
             move |means| means.factory.open(&opening),
-            move |driver, opened| match opened {
-                Ok(opened) => driver.start_listener(&id, opened, said),
-                Err(fault) => driver.lost(&id, &fault),
+            move |driver, opened| {
+                if let Some(followed) = driver.followed.get_mut(&id) {
+                    followed.is_opening = false;
+                }
+                match opened {
+                    Ok(opened) => driver.start_listener(&id, opened, said),
+                    Err(fault) => driver.lost(&id, &fault),
+                }
             },
         );
     }

@@ -59,6 +59,22 @@ fn who_follows_hears_what_happens_and_then_the_outcome() {
 }
 
 #[test]
+fn who_follows_right_after_the_start_waits_for_the_first_look() {
+    let mut rig = Rig::started();
+    rig.follow("infra", URL);
+    rig.stop();
+    let commit = rig.repositories.push(URL, &containers(&[("web", "web:1")]));
+    rig.repositories.slow(true);
+    rig.start();
+    let waiting = rig.begin(Request::Follow { source: Some("infra".to_owned()), commit });
+    assert_eq!(rig.done(Request::Wake { source: "infra".to_owned() }), "source infra is looked at");
+    rig.get();
+    rig.repositories.slow(false);
+    let replies: Vec<Reply> = waiting.collect();
+    assert_eq!(crate::rig::outcome(&replies).result, Verdict::Settled);
+}
+
+#[test]
 fn a_broken_commit_changes_nothing() {
     let rig = Rig::started();
     rig.follow("infra", URL);

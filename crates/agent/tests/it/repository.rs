@@ -18,6 +18,8 @@ struct State {
     tips: BTreeMap<String, String>,
     /// Servers that are away.
     away: bool,
+    /// Opening a repository takes until this is over.
+    slow: bool,
     wakes: usize,
 }
 
@@ -37,6 +39,11 @@ impl Repositories {
         state.tips.insert(url.to_owned(), commit.clone());
         self.changed.notify_all();
         commit
+    }
+
+    pub(crate) fn slow(&self, is_slow: bool) {
+        self.state.lock().unwrap().slow = is_slow;
+        self.changed.notify_all();
     }
 
     pub(crate) fn away(&self, is_away: bool) {
@@ -73,6 +80,7 @@ impl SourceFactory for Factory {
         if opening.spec.git.url.starts_with("ssh") {
             return Err(Fault::Never("ssh can't be followed".into()));
         }
+        drop(self.0.changed.wait_while(self.0.state.lock().unwrap(), |state| state.slow).unwrap());
         let Opening { id, spec, said, .. } = opening.clone();
         let source = Followed { repositories: Arc::clone(&self.0), id, spec, said, woken: 0, was_away: false };
         let repositories = Arc::clone(&self.0);
