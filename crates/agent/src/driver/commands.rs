@@ -10,8 +10,8 @@ use crate::{
     news::About,
 };
 use abide_reconcile::{
-    Accepted, Command, Event, Fault, Found, Look, Observed, Order, Owner, Permit, Phase, Progress, Record, SourceId,
-    Step, Ticket, UnitId, Verdict,
+    Accepted, Command, Event, Fault, Found, Look, Observed, Order, Owner, Permit, Phase, Progress, Record, Role,
+    SourceId, Step, Ticket, UnitId, Verdict, status::Activity,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -106,7 +106,7 @@ impl Driver {
             instances,
             owner: Some(owner),
             good: verdicts.good.clone(),
-            bad: verdicts.bad.iter().map(|want| want.digest).collect(),
+            bad: verdicts.bad.iter().map(|bad| bad.want.digest).collect(),
             completed: verdicts.completed.as_ref().map(|want| want.digest),
         }
     }
@@ -142,13 +142,26 @@ impl Driver {
         let id = order.unit.clone();
         let entry = match &order.step {
             Step::Mark(Verdict::Good(want)) => Entry::Good { unit: Arc::clone(&want.unit) },
-            Step::Mark(Verdict::Bad(want)) => Entry::Bad { unit: Arc::clone(&want.unit) },
+            Step::Mark(Verdict::Bad(want)) => Entry::Bad { unit: Arc::clone(&want.unit), why: self.failing(&id) },
             Step::Mark(Verdict::Completed(want)) => Entry::Completed { unit: Arc::clone(&want.unit) },
             Step::Mark(Verdict::Retry) => Entry::Retried { id },
             _ => return self.have_carried_out(order),
         };
         let source = SourceId(order.unit.scope.clone());
         self.write(&source, entry, move |driver, result| driver.ended(&order, result));
+    }
+
+    /// How a version fails that is about to be marked as bad: the last of it that is there still, or that it was given up.
+    fn failing(&self, id: &UnitId) -> String {
+        let status = self.core.unit_status(self.clock.now(), id);
+        let instances = status.iter().flat_map(|status| &status.instances).rev();
+        let candidates = instances.filter(|instance| instance.role != Role::Retiring);
+        let mut told = candidates.filter_map(|instance| match instance.activity {
+            Activity::Exited(code) => Some(format!("exited with {code}")),
+            Activity::Running { ready: false } => Some("did not become ready in time".to_owned()),
+            _ => None,
+        });
+        told.next().unwrap_or_else(|| "did not prove itself".to_owned())
     }
 
     fn have_carried_out(&mut self, order: Order) {

@@ -7,7 +7,7 @@ use crate::{
     journal::{Record, Suspension},
     news::About,
 };
-use abide_reconcile::{Event, Held, Outcome, Reclaim, SourceId, Time, UnitId, Why};
+use abide_reconcile::{Digest, Event, Held, Outcome, Reclaim, SourceId, Time, UnitId, Why};
 use std::collections::BTreeSet;
 
 /// Judging costs all units of a source. It may take this share of the loop's time, one part in so many.
@@ -70,7 +70,9 @@ impl Driver {
             Outcome::Held(held) if self.is_permitted_by_down(id, &held) => return self.reopen(id),
             Outcome::Settled if self.is_to_be_written(id, &told) => return self.write_settled(id, told),
             Outcome::Settled => (api::Verdict::Settled, SETTLED.to_owned()),
-            Outcome::Failed(units) => (api::Verdict::Failed, format!("partly in force: {}", in_words(now, &units))),
+            Outcome::Failed(units) => {
+                (api::Verdict::Failed, format!("partly in force: {}", self.in_words(now, &units)))
+            }
             Outcome::Held(held) => (api::Verdict::Refused, asks(&held)),
             Outcome::Refused(why) => (api::Verdict::Refused, why.to_string()),
             Outcome::Withdrawn => return,
@@ -157,11 +159,29 @@ impl Driver {
             && !plan.steps.keys().any(|unit| unit.scope == id.0);
         let is_late = now >= told.at + self.patience;
         match (is_stuck, is_late) {
-            (true, _) => Some(in_words(now, &waiting)),
+            (true, _) => Some(self.in_words(now, &waiting)),
             (false, true) if waiting.is_empty() => Some(format!("not settled after {:?}", self.patience)),
-            (false, true) => Some(format!("not settled after {:?}: {}", self.patience, in_words(now, &waiting))),
+            (false, true) => Some(format!("not settled after {:?}: {}", self.patience, self.in_words(now, &waiting))),
             (false, false) => None,
         }
+    }
+
+    fn in_words(&self, now: Time, units: &[(UnitId, Why)]) -> String {
+        let words = units.iter().map(|(unit, why)| {
+            let taken_back = match why {
+                Why::Rejected(version) => self.taken_back(unit, *version),
+                _ => None,
+            };
+            format!("{}/{} {}", unit.kind, unit.name, taken_back.unwrap_or_else(|| why.at(now).to_string()))
+        });
+        words.collect::<Vec<_>>().join("; ")
+    }
+
+    /// What became of a version that is bad, and why: the core knows that it is, the journal how it failed.
+    pub(super) fn taken_back(&self, unit: &UnitId, version: Digest) -> Option<String> {
+        let verdicts = self.followed.values().filter_map(|followed| followed.state.verdicts.get(unit));
+        let bad = verdicts.flat_map(|verdicts| &verdicts.bad).find(|bad| bad.want.digest == version)?;
+        Some(format!("taken back to its last good version: {:.8} {}", version.to_string(), bad.why))
     }
 
     /// Who said `down` said yes to all that follows from it, unless it deletes data.
@@ -186,7 +206,8 @@ impl Driver {
         let told = self.followed.values().flat_map(|followed| followed.told.values());
         let wanted = told.filter_map(|told| told.complete.as_ref()).flat_map(|complete| complete.units().values());
         let verdicts = self.followed.values().flat_map(|followed| followed.state.verdicts.values());
-        let remembered = verdicts.flat_map(|verdicts| verdicts.good.iter().chain(&verdicts.bad));
+        let remembered =
+            verdicts.flat_map(|verdicts| verdicts.good.iter().chain(verdicts.bad.iter().map(|bad| &bad.want)));
         let units: Vec<_> = wanted.chain(remembered).map(|want| want.unit.clone()).collect();
         self.call(
             move |means| {
@@ -205,9 +226,4 @@ impl Driver {
 /// What the guard asks, and how to say yes.
 pub(super) fn asks(held: &Held) -> String {
     format!("{held}: `abide allow {}` says yes to that", held.permit.id())
-}
-
-fn in_words(now: Time, units: &[(UnitId, Why)]) -> String {
-    let words = units.iter().map(|(unit, why)| format!("{}/{} {}", unit.kind, unit.name, why.at(now)));
-    words.collect::<Vec<_>>().join("; ")
 }

@@ -7,7 +7,7 @@ use crate::{
     journal::{Origin, Suspension},
 };
 use abide_reconcile::{
-    Preview, Role,
+    Preview, Role, Why,
     status::{Activity, SourceState, SourceStatus, UnitState, UnitStatus},
 };
 
@@ -27,7 +27,13 @@ impl Driver {
             followed.desk.broken.is_none() && followed.waiting.is_none() && followed.restoring == Restoring::Over
         });
         let settled = status.settled && is_restored;
-        api::Snapshot { settled, sources, units: status.units.into_iter().map(unit).collect() }
+        let units = status.units.into_iter().map(|mut status| {
+            if let Some(Why::Rejected(version)) = status.waiting {
+                status.message = self.taken_back(&status.id, version).unwrap_or(status.message);
+            }
+            unit(status)
+        });
+        api::Snapshot { settled, sources, units: units.collect() }
     }
 }
 

@@ -74,6 +74,8 @@ pub enum Record {
     Bad {
         /// The version.
         unit: Arc<Unit>,
+        /// How, for people.
+        why: String,
     },
     /// A version of a unit ran to its end as it should.
     Completed {

@@ -27,13 +27,22 @@ pub enum Suspension {
     Down,
 }
 
+/// A version that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bad {
+    /// Which.
+    pub want: Arc<Want>,
+    /// How, for people.
+    pub why: String,
+}
+
 /// What is known of a unit's versions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdicts {
     /// The last that proved itself.
     pub good: Option<Arc<Want>>,
     /// Those that failed since.
-    pub bad: VecDeque<Arc<Want>>,
+    pub bad: VecDeque<Bad>,
     /// The one that ran to its end.
     pub completed: Option<Arc<Want>>,
 }
@@ -79,9 +88,9 @@ impl State {
                 *verdicts =
                     Verdicts { good: Some(want(unit)), bad: VecDeque::new(), completed: verdicts.completed.take() };
             }
-            Record::Bad { unit } => {
+            Record::Bad { unit, why } => {
                 let verdicts = self.verdicts.entry(unit.id.clone()).or_default();
-                verdicts.bad.push_back(want(unit));
+                verdicts.bad.push_back(Bad { want: want(unit), why });
                 if verdicts.bad.len() > BAD_MAX {
                     verdicts.bad.pop_front();
                 }
@@ -120,7 +129,8 @@ impl State {
         let suspension = Some(self.suspension).filter(|suspension| *suspension != Suspension::No);
         let verdicts = self.verdicts.values().flat_map(|verdicts| {
             let good = verdicts.good.iter().map(|want| Record::Good { unit: Arc::clone(&want.unit) });
-            let bad = verdicts.bad.iter().map(|want| Record::Bad { unit: Arc::clone(&want.unit) });
+            let bad =
+                verdicts.bad.iter().map(|bad| Record::Bad { unit: Arc::clone(&bad.want.unit), why: bad.why.clone() });
             let completed = verdicts.completed.iter().map(|want| Record::Completed { unit: Arc::clone(&want.unit) });
             good.chain(bad).chain(completed)
         });

@@ -54,7 +54,7 @@ fn one_of_each() -> Vec<Record> {
         }),
         Record::Allowed { permit },
         accepted(2, "c3"),
-        Record::Bad { unit: unit("b") },
+        Record::Bad { unit: unit("b"), why: "exited with 3".to_owned() },
         Record::Completed { unit: unit("c") },
         Record::Retried { id: unit_id("b") },
         Record::Pinned { commit: "c1".to_owned(), over: "c3".to_owned() },
