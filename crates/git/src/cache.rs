@@ -6,9 +6,13 @@
 //! one, along with the commits to keep, and swapped in by rename. Readers need no lock.
 
 use git2::{Odb, OdbLookupFlags, OdbPackwriter, Oid, PackBuilder, Repository, RepositoryInitOptions};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 use std::{
     collections::{BTreeSet, HashSet},
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
@@ -80,14 +84,16 @@ pub(crate) fn has(directory: &Path, commit: &str) -> bool {
 }
 
 /// The right to write to the cache below `directory`, until dropped.
-pub(crate) fn lock(directory: &Path) -> Result<File, CacheError> {
+///
+/// Dropping unlocks it rather than only closes the file: a process that another thread is just starting has all files open
+/// as well, until it executes its program.
+pub(crate) fn lock(directory: &Path) -> Result<Flock<File>, CacheError> {
     let path = directory.join("lock");
     let file = File::create(&path).map_err(disk("creating", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(CacheError::Busy(directory.join(CURRENT))),
-        Err(TryLockError::Error(error)) => Err(disk("locking", &path)(error)),
-    }
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        Errno::EWOULDBLOCK => CacheError::Busy(directory.join(CURRENT)),
+        error => disk("locking", &path)(error.into()),
+    })
 }
 
 /// The cache, by who holds its lock.
