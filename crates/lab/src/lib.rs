@@ -6,6 +6,7 @@
 //! | `oci` | images, made byte by byte |
 //! | `debian` | images of real software, out of Debian's packages |
 //! | `registry` | Debian's registry, on a port that the kernel chose |
+//! | `git_server` | Git behind https, with a token and an authority of its own |
 //! | `server` | servers that answer as a test wants |
 //! | `rig` | a machine of one's own: root, agent, repository |
 //! | `neighbour`, `http` | who asks, from outside or from here |
@@ -20,6 +21,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 pub mod debian;
+mod git_server;
 pub mod http;
 mod neighbour;
 pub mod oci;
@@ -30,6 +32,7 @@ pub mod rig;
 pub mod server;
 mod traces;
 
+pub use git_server::{GitServer, TOKEN};
 pub use neighbour::{Answers, Neighbour};
 pub use ports::{HostPort, host_port};
 pub use programs::{guest, hello};

@@ -1,11 +1,12 @@
 //! Following a repository behind https.
 
 use crate::{
-    server::{misbehave, reply, serve},
-    support::{Patience, Place, next, said, text},
+    server::{misbehave, reply},
+    support::{Place, next, said, text},
 };
 use abide_git::{GitSource, Settings, revision::reopen};
-use abide_reconcile::{Fault, Source};
+use abide_lab::{GitServer, TOKEN};
+use abide_reconcile::Fault;
 use abide_spec::quantity::Span;
 use std::{
     fs,
@@ -16,7 +17,7 @@ use std::{
 };
 
 fn settings(place: &Place, url: &str) -> Settings {
-    fs::write(place.path("token"), "s3cret\n").unwrap();
+    fs::write(place.path("token"), format!("{TOKEN}\n")).unwrap();
     place.settings(url, |spec| {
         spec.git.interval = Span(Duration::from_millis(300));
         spec.credentials.token_file = Some(text(&place.path("token")));
@@ -69,23 +70,23 @@ fn follows(place: &Place, url: &str) {
 #[test]
 fn version_2() {
     let place = Place::new();
-    let server = serve(&place);
-    follows(&place, &format!("https://localhost:{}/bare.git", server.port));
+    let server = GitServer::start(&place.path("."));
+    follows(&place, &server.url("bare.git"));
 }
 
 #[test]
 fn version_0() {
     let place = Place::new();
-    let server = serve(&place);
-    follows(&place, &format!("https://localhost:{}/v0/bare.git/", server.port));
+    let server = GitServer::start(&place.path("."));
+    follows(&place, &server.url("v0/bare.git/"));
 }
 
 #[test]
 fn a_redirect_on_the_same_host_is_followed() {
     let place = Place::new();
     place.push_volume("a");
-    let server = serve(&place);
-    let url = format!("https://localhost:{}/moved/bare.git", server.port);
+    let server = GitServer::start(&place.path("."));
+    let url = server.url("moved/bare.git");
     assert_eq!(said(&next(&mut GitSource::new(settings(&place, &url)).unwrap()).unwrap()), "a");
 }
 
@@ -94,14 +95,13 @@ fn what_is_wrong_is_said_and_no_secret_is() {
     let place = Place::new();
     place.push_volume("a");
     place.git(".", &["init", "-q", "--bare", "--object-format=sha256", "sha256.git"]);
-    let server = serve(&place);
-    let port = server.port;
-    let url = |path: &str| format!("https://localhost:{port}/{path}");
+    let server = GitServer::start(&place.path("."));
+    let port = server.port();
     let try_it = |path: &str, change: fn(&Place, &mut Settings)| {
-        let mut settings = settings(&place, &url(path));
+        let mut settings = settings(&place, &server.url(path));
         change(&place, &mut settings);
         let why = fault(&mut GitSource::new(settings).unwrap());
-        assert!(!why.contains("s3cret") && !why.contains("wr0ng"), "{why}");
+        assert!(!why.contains(TOKEN) && !why.contains("wr0ng"), "{why}");
         why.replace(&port.to_string(), "PORT").replace(&text(&place.path(".")), "PLACE/")
     };
     let told = [
@@ -138,20 +138,16 @@ fn what_is_wrong_is_said_and_no_secret_is() {
 fn a_server_that_is_away_changes_nothing_and_is_found_again() {
     let place = Place::new();
     place.push_volume("a");
-    let server = serve(&place);
-    let url = format!("https://localhost:{}/bare.git", server.port);
-    let mut source = GitSource::new(settings(&place, &url)).unwrap();
+    let mut server = GitServer::start(&place.path("."));
+    let mut source = GitSource::new(settings(&place, &server.url("bare.git"))).unwrap();
     next(&mut source).unwrap();
-    drop(server);
+    server.away();
     assert!(fault(&mut source).contains("can't be followed: "));
     assert!(fault(&mut source).contains("What runs, runs on"));
-    fs::remove_file(place.path("cgi")).unwrap();
-    let server = serve(&place);
     place.push_volume("b");
-    let url = format!("https://localhost:{}/bare.git", server.port);
-    let mut again = settings(&place, &url);
-    again.said = source.next(&Patience::of(0.0)).err().map(|_| String::new());
-    assert_eq!(said(&next(&mut GitSource::new(again).unwrap()).unwrap()), "b");
+    server.back();
+    let found = std::iter::repeat_with(|| next(&mut source)).take(100).find_map(Result::ok).unwrap();
+    assert_eq!(said(&found), "b");
 }
 
 /// Packets as a server of version 2 begins.

@@ -140,6 +140,13 @@ impl Rig {
         Repository::new(self, &bare, self.path(&format!("{name}-clone")))
     }
 
+    /// A repository that nothing here knows of yet, `NAME.git`, and a clone of it.
+    pub fn plain(&self, name: &str) -> Repository {
+        let bare = self.path(&format!("{name}.git"));
+        crate::run("git", &["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        Repository::new(self, &bare, self.path(&format!("{name}-clone")))
+    }
+
     /// Says what a repository's source may ask for: lines of `grants`, as a machine's owner writes them.
     pub fn grant(&self, repository: &Repository, name: &str, grants: &str) {
         let url = repository.bare.display();
@@ -165,6 +172,13 @@ impl Rig {
     /// Waits until all is as wished.
     pub fn settled(&self) -> Snapshot {
         self.wait("all is settled", |snapshot| snapshot.settled)
+    }
+
+    /// Waits until this commit of a source is in force, and all is settled.
+    pub fn in_force(&self, source: &str, commit: &str) -> Snapshot {
+        let is_it = |found: &Source| found.name == source && found.commit == commit;
+        let is = |now: &Snapshot| now.settled && now.sources.iter().any(is_it);
+        self.wait(&format!("commit {commit} of {source} is in force"), is)
     }
 
     /// Waits for something; what comes of itself is looked for again and again.

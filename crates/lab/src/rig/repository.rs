@@ -76,6 +76,14 @@ impl Repository {
         self.command(&arguments).output().unwrap().into()
     }
 
+    /// Commits and pushes everything to where nobody refuses it.
+    pub fn land(&self, message: &str) -> String {
+        let commit = self.commit(message);
+        let said = self.push(&[]);
+        assert_eq!(said.code, 0, "push of {message:?}: {said}");
+        commit
+    }
+
     /// Commits and pushes everything, which has to be accepted and to settle.
     pub fn deploy(&self, message: &str) -> String {
         let commit = self.commit(message);
