@@ -7,8 +7,10 @@
 mod bad;
 mod crash;
 mod documents;
+mod guard;
 mod heal;
 mod push;
+mod sources;
 mod support;
 
 use abide_lab::Rig;
