@@ -107,6 +107,31 @@ fn several_are_followed_at_once_and_know_nothing_of_each_other() {
 }
 
 #[test]
+fn a_port_that_another_source_has_is_waited_for() {
+    let rig = started();
+    let port = host_port();
+    let [first, second] = ["first", "second"].map(|name| rig.plain(name));
+    // With a unit that stays: the guard is asked before everything goes.
+    first.write("volume.yaml", &volume("data"));
+    let commit = say(&first, "first", port.number);
+    rig.must(&["source", "add", text(&first.bare)]);
+    let alone = rig.in_force("first", &commit);
+    let commit = say(&second, "second", port.number);
+    rig.must(&["source", "add", text(&second.bare)]);
+    let why = format!("waits for host port {}, which first:Container/web has", port.number);
+    let is_waiting = |now: &Snapshot| now.units.len() == 3 && web_of(now, "second").waiting.as_deref() == Some(&why);
+    let both = rig.wait("the second waits", is_waiting);
+    assert_eq!(web_of(&both, "first"), web_of(&alone, "first"));
+    assert_eq!(greeting(port.number), "first");
+
+    first.remove("web.yaml");
+    first.land("no container any more");
+    rig.in_force("second", &commit);
+    assert_eq!(greeting(port.number), "second");
+    rig.end();
+}
+
+#[test]
 fn a_source_is_suspended_resumed_given_up_and_taken_up() {
     let rig = started();
     let port = host_port();
