@@ -57,15 +57,16 @@ check() {
 # Control groups alone are shared with all others.
 clear_away() {
   set +x
-  local tag groups
+  local tag
   tag=$(sed -n 's/.*"id":"\(......\).*/\1/p' /var/lib/abide/root.json 2> /dev/null || true)
   kill -KILL -1 2> /dev/null || true
   [ -n "$tag" ] || return 0
   # What was killed may take a moment to be gone.
+  shopt -s nullglob
   for _ in $(seq 50); do
-    find /sys/fs/cgroup -depth -type d -path "*/abide-$tag*" -exec rmdir {} \; 2> /dev/null || true
-    groups=$(find /sys/fs/cgroup -type d -path "*/abide-$tag*")
-    [ -n "$groups" ] || return 0
+    set -- /sys/fs/cgroup/abide-"$tag"* /sys/fs/cgroup/*/abide-"$tag"*
+    [ $# -gt 0 ] || return 0
+    for group; do rmdir "$group"/*/ "$group" 2> /dev/null || true; done
     sleep 0.1
   done
 }
