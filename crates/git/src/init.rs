@@ -3,20 +3,28 @@
 //! References are plain files (reftable is nothing that libgit2 can read), no template of the machine's is copied, and
 //! the hooks run this very program. Push a second time is harmless: what is there is put right.
 
+use abide_host::fs::{Dir, Resolve, Sort};
 use git2::{Config, ConfigLevel, Repository, RepositoryInitMode, RepositoryInitOptions};
+use nix::{sys::stat::Mode, unistd::Gid};
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs::{self, Permissions},
     io,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{PermissionsExt, chown},
+    os::{
+        fd::AsFd,
+        unix::{
+            ffi::OsStrExt,
+            fs::{MetadataExt, PermissionsExt},
+        },
     },
     path::{Path, PathBuf},
 };
 
 /// What a hook of ours says first, and how one is known again.
 const MARK: &str = "# Made by `abide init`, which makes it anew.";
+
+/// Files of the repository's own that act for whoever pushes.
+const OWN: [&str; 3] = ["HEAD", "config", "description"];
 
 /// Bytes of one push.
 const PUSH_BYTES_MAX: &str = "536870912";
@@ -71,6 +79,9 @@ pub enum InitError {
         /// Why not.
         source: io::Error,
     },
+    /// What is in it already.
+    #[error("sharing the repository")]
+    Share(#[from] abide_host::fs::Error),
     /// libgit2.
     #[error("making the repository {path}: {source}")]
     Git {
@@ -104,7 +115,12 @@ pub fn init(folder: &Path, init: &Init<'_>) -> Result<Made, InitError> {
             Repository::init_opts(folder, &options).map_err(git)?
         }
     };
-    repository.set_head(&head).map_err(git)?;
+    let is_head =
+        repository.find_reference("HEAD").is_ok_and(|found| found.symbolic_target_bytes() == Some(head.as_bytes()));
+    // Nothing is written that needn't be: who may push may have put anything in the way of its log.
+    if !is_head {
+        repository.set_head(&head).map_err(git)?;
+    }
     configure(&repository, init).map_err(git)?;
     for hook in HOOKS {
         write_hook(&folder.join("hooks").join(hook), hook, init)?;
@@ -198,30 +214,62 @@ fn quote(text: &OsStr) -> Vec<u8> {
 /// Lets a group push. Objects and references are theirs to write; in the repository's own folder they may make files (for
 /// locks) and, by the sticky bit, replace none that isn't theirs: hooks and configuration act with the rights of whoever
 /// pushes next.
+///
+/// The group may have pushed before, and put anything there: all of it is met on descriptors.
 fn share(folder: &Path, group: u32) -> Result<(), InitError> {
-    let disk = |path: &Path, source| InitError::Disk { what: "sharing", path: path.to_owned(), source };
-    let mut folders = vec![folder.to_owned()];
-    while let Some(path) = folders.pop() {
-        let is_top = path == folder;
-        let mode = if is_top { 0o3775 } else { 0o2775 };
-        chown(&path, None, Some(group)).map_err(|source| disk(&path, source))?;
-        // Set-group-id: what is made in there belongs to the group too.
-        fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(|source| disk(&path, source))?;
-        for entry in fs::read_dir(&path).map_err(|source| disk(&path, source))? {
-            let entry = entry.map_err(|source| disk(&path, source))?;
-            let is_folder = entry.file_type().map_err(|source| disk(&path, source))?.is_dir();
-            let mode = match (is_folder, entry.file_name() == "hooks") {
-                (true, true) => 0o755,
-                (true, false) => {
-                    folders.push(entry.path());
-                    continue;
-                }
-                (false, _) if is_top => 0o644,
-                // Objects and references keep what Git gave them.
-                (false, _) => continue,
-            };
-            fs::set_permissions(entry.path(), Permissions::from_mode(mode)).map_err(|source| disk(&path, source))?;
+    let top = Dir::open(folder)?;
+    give(&top, top.path(), group, 0o3775)?;
+    for name in OWN {
+        if top.has(name)? {
+            top.set_mode(name, 0o644)?;
+        }
+    }
+    for name in folders(&top)? {
+        if name == "hooks" {
+            top.set_mode(&name, 0o755)?;
+        } else {
+            share_folder(&top.open_dir(&name, Resolve::Beneath)?, group, name == "logs")?;
         }
     }
     Ok(())
+}
+
+/// All folders in there are the group's as well. Git appends to logs; all other files it replaces.
+fn share_folder(dir: &Dir, group: u32, is_log: bool) -> Result<(), InitError> {
+    // Set-group-id: what is made in there belongs to the group too.
+    give(dir, dir.path(), group, 0o2775)?;
+    for name in folders(dir)? {
+        share_folder(&dir.open_dir(&name, Resolve::Beneath)?, group, is_log)?;
+    }
+    let is_file = |name: &OsString| dir.look(name).is_ok_and(|seen| seen.is_some_and(|seen| seen.sort == Sort::File));
+    for name in dir.names()?.into_iter().filter(|name| is_log && is_file(name)) {
+        let file = dir.open_file(&name, Resolve::Beneath)?;
+        let path = dir.path().join(&name);
+        let links = file.metadata().map_err(|source| sharing(&path, source))?.nlink();
+        // What has another name as well may be anybody's.
+        if links == 1 {
+            give(&file, &path, group, 0o664)?;
+        }
+    }
+    Ok(())
+}
+
+fn folders(dir: &Dir) -> Result<Vec<OsString>, abide_host::fs::Error> {
+    let mut folders = Vec::new();
+    for name in dir.names()? {
+        if dir.look(&name)?.is_some_and(|seen| seen.sort == Sort::Dir) {
+            folders.push(name);
+        }
+    }
+    Ok(folders)
+}
+
+fn give(what: &impl AsFd, path: &Path, group: u32, mode: u32) -> Result<(), InitError> {
+    let given = nix::unistd::fchown(what, None, Some(Gid::from_raw(group)))
+        .and_then(|()| nix::sys::stat::fchmod(what, Mode::from_bits_truncate(mode)));
+    given.map_err(|errno| sharing(path, errno.into()))
+}
+
+fn sharing(path: &Path, source: io::Error) -> InitError {
+    InitError::Disk { what: "sharing", path: path.to_owned(), source }
 }

@@ -119,11 +119,25 @@ fn another_user_of_the_group_pushes() {
     // The tests' own program may lie where others can't get.
     let program = place.path("helper");
     fs::copy(helper(), &program).unwrap();
-    let root = None;
-    let group = Some(65533);
-    init(&place.path("deploy.git"), &Init { branch: "main", group, program: &program, root }).unwrap();
+    let make = |group| {
+        init(&place.path("deploy.git"), &Init { branch: "main", group, program: &program, root: None }).unwrap()
+    };
+    // Its owner alone pushed so far, and somebody else has put something there.
+    make(None);
     place.write("a.yaml", volume("a"));
     place.commit("good");
+    // Its log is what the others' push appends to.
+    place.git("work", &["push", "-q", "../deploy.git", "main"]);
+    let secret = place.path("secret");
+    fs::write(&secret, "").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink(&secret, place.path("deploy.git/logs/refs/heads/link")).unwrap();
+    fs::hard_link(&secret, place.path("deploy.git/logs/refs/heads/hard")).unwrap();
+    make(Some(65533));
+    let secret = fs::metadata(&secret).unwrap();
+    assert_eq!((secret.gid(), secret.permissions().mode() & 0o777), (0, 0o600));
+    place.write("a.yaml", volume("b"));
+    place.commit("better");
     // Git itself wants to be told that a repository of another owner is to be trusted.
     fs::create_dir(place.path("home")).unwrap();
     fs::write(place.path("home/.gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
