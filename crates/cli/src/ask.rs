@@ -62,33 +62,40 @@ pub(crate) fn ask(
 
 /// Asks what has one answer, and gives that; a refusal is a failure.
 pub(crate) fn ask_one(here: &Here, mode: Mode, request: Request) -> Result<(Reply, By), Failure> {
-    let mut last = None;
-    let by = ask(here, mode, request, &mut |heard| keep(&mut last, heard))?;
-    Ok((answer(last)?, by))
+    let mut last = Last::default();
+    let by = ask(here, mode, request, &mut |heard| last.hear(heard))?;
+    Ok((last.answer()?, by))
 }
 
-/// The same of an agent that was found, and for a while only: a push must not hang on an agent that does.
+/// The same of an agent that was found.
 pub(crate) fn ask_of(agent: Client, request: Request) -> Result<Reply, Failure> {
-    let (mut last, mut silences) = (None, 0);
-    agent.ask(request, &mut |heard| {
-        silences += u32::from(matches!(heard, Heard::Silence));
-        if silences > SILENCES_MAX { ControlFlow::Break(()) } else { keep(&mut last, heard) }
-    })?;
-    answer(last)
+    let mut last = Last::default();
+    agent.ask(request, &mut |heard| last.hear(heard))?;
+    last.answer()
 }
 
-fn keep(last: &mut Option<Reply>, heard: Heard) -> ControlFlow<()> {
-    if let Heard::Reply(reply) = heard {
-        *last = Some(reply);
+/// The last reply, for which one doesn't wait for ever: neither a person nor a push may hang on an agent that does.
+#[derive(Default)]
+struct Last {
+    reply: Option<Reply>,
+    silences: u32,
+}
+
+impl Last {
+    fn hear(&mut self, heard: Heard) -> ControlFlow<()> {
+        match heard {
+            Heard::Reply(reply) => self.reply = Some(reply),
+            Heard::Silence => self.silences += 1,
+        }
+        if self.silences > SILENCES_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
-    ControlFlow::Continue(())
-}
 
-fn answer(last: Option<Reply>) -> Result<Reply, Failure> {
-    match last {
-        Some(Reply::Refused { message }) => Err(Failure::refused(message)),
-        Some(reply) => Ok(reply),
-        None => Err(Failure::failed("the agent does not answer: what it prints may say why")),
+    fn answer(self) -> Result<Reply, Failure> {
+        match self.reply {
+            Some(Reply::Refused { message }) => Err(Failure::refused(message)),
+            Some(reply) => Ok(reply),
+            None => Err(Failure::failed("the agent does not answer: what it prints may say why")),
+        }
     }
 }
 

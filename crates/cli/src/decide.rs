@@ -2,7 +2,7 @@
 
 use crate::{
     args::{
-        sources::{Allow, Follow, Rollback},
+        sources::{Allow, Down, Follow, Rollback},
         units::Retry,
     },
     ask::ask,
@@ -21,22 +21,22 @@ pub(crate) fn follow(here: &Here, command: &Follow) -> Done {
 }
 
 pub(crate) fn rollback(here: &Here, command: &Rollback) -> Done {
-    let Rollback { source, to } = command.clone();
-    wait(here, Format::Text, Request::Rollback { source, commit: to })
+    let Rollback { source, to, output } = command.clone();
+    wait(here, output.format, Request::Rollback { source, commit: to })
 }
 
 pub(crate) fn allow(here: &Here, command: &Allow) -> Done {
-    wait(here, Format::Text, Request::Allow { plan: command.plan.clone(), source: None })
+    wait(here, command.output.format, Request::Allow { plan: command.plan.clone(), source: None })
 }
 
 pub(crate) fn retry(here: &Here, command: &Retry) -> Done {
     let snapshot = snapshot(here)?;
     let unit = units::full(units::find(&snapshot, &command.unit)?);
-    wait(here, Format::Text, Request::Retry { unit })
+    wait(here, command.output.format, Request::Retry { unit })
 }
 
-pub(crate) fn down(here: &Here) -> Done {
-    wait(here, Format::Text, Request::Down)
+pub(crate) fn down(here: &Here, command: &Down) -> Done {
+    wait(here, command.output.format, Request::Down)
 }
 
 fn wait(here: &Here, format: Format, request: Request) -> Done {

@@ -39,15 +39,15 @@ pub(crate) fn run(here: &Here, command: &Init) -> Done {
     };
     let verb = if made == Made::New { "made" } else { "put right" };
     let (branch, path) = (&command.branch, repository.display());
-    let mut text = format!("{verb} {path}: what is pushed to its branch {branch} is deployed here, as source {name}\n");
-    text += &format!("  git push root@HOST:{path} {branch}\n");
+    let mut messages = vec![
+        format!("{verb} {path}: what is pushed to its branch {branch} is deployed here, as source {name}"),
+        format!("  git push root@HOST:{path} {branch}"),
+    ];
     if by == By::Itself {
-        text += &format!(
-            "no agent runs here: a push is kept, and deployed as soon as one does: `{}`\n",
-            here.command("agent")
-        );
+        let command = here.command("agent");
+        messages.push(format!("no agent runs here: a push is kept, and deployed as soon as one does: `{command}`"));
     }
-    output::say(&text);
+    output::words(command.output.format, &messages);
     Ok(Exit::Done)
 }
 

@@ -81,7 +81,7 @@ fn run(task: &Task, root: Option<&Path>) -> Done {
         Task::Follow(command) => decide::follow(here, command),
         Task::Rollback(command) => decide::rollback(here, command),
         Task::Allow(command) => decide::allow(here, command),
-        Task::Down => decide::down(here),
+        Task::Down(command) => decide::down(here, command),
         Task::Get(command) => get::run(here, command),
         Task::Describe(command) => describe::run(here, command),
         Task::Logs(command) => logs::run(here, command),

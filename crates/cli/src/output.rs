@@ -32,6 +32,15 @@ pub(crate) fn print(format: Format, value: &impl Serialize, text: impl FnOnce() 
     }
 }
 
+/// Prints what was done, a line each.
+pub(crate) fn words(format: Format, messages: &[String]) {
+    #[derive(Serialize)]
+    struct Words<'a> {
+        messages: &'a [String],
+    }
+    print(format, &Words { messages }, || messages.iter().map(|message| format!("{message}\n")).collect());
+}
+
 /// Prints words.
 pub(crate) fn say(text: &str) {
     // A reader that went away is no failure: `abide … | head` closes the pipe early.

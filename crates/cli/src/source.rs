@@ -1,12 +1,12 @@
 //! `abide source`: the repositories that this machine follows.
 
 use crate::{
-    args::sources::{Add, SourceCommand},
+    args::sources::{Add, SourceCommand, Which},
     ask::{By, ask_one},
     documents,
     exit::{Done, Exit, Failure},
     here::Here,
-    output,
+    output::{self, Format},
     render::{status, style::Style},
 };
 use abide_agent::{
@@ -25,19 +25,19 @@ use std::{path::Path, time::Duration};
 const INTERVAL: Span = Span(Duration::from_secs(30));
 
 pub(crate) fn run(here: &Here, command: &SourceCommand) -> Done {
-    let request = match command {
+    let (request, output) = match command {
         SourceCommand::Add(command) => return add(here, command),
         SourceCommand::List { output } => {
             let sources = snapshot(here)?.sources;
             output::print(output.format, &sources, || status::sources(&sources, Style::of_output()));
             return Ok(Exit::Done);
         }
-        SourceCommand::Remove { name } => Request::SourceRemove { name: name.clone() },
-        SourceCommand::Suspend { name } => Request::SourceSuspend { name: name.clone() },
-        SourceCommand::Resume { name } => Request::SourceResume { name: name.clone() },
+        SourceCommand::Remove(Which { name, output }) => (Request::SourceRemove { name: name.clone() }, output),
+        SourceCommand::Suspend(Which { name, output }) => (Request::SourceSuspend { name: name.clone() }, output),
+        SourceCommand::Resume(Which { name, output }) => (Request::SourceResume { name: name.clone() }, output),
     };
     let (reply, by) = ask_one(here, Mode::Act, request)?;
-    say(here, &reply, by);
+    say(here, reply, by, output.format);
     Ok(Exit::Done)
 }
 
@@ -53,13 +53,16 @@ pub(crate) fn snapshot(here: &Here) -> Result<Snapshot, Failure> {
 }
 
 /// A decision was written; without an agent it takes effect later.
-fn say(here: &Here, reply: &Reply, by: By) {
+fn say(here: &Here, reply: Reply, by: By, format: Format) {
+    let mut messages = Vec::new();
     if let Reply::Done { message } = reply {
-        output::say(&format!("{message}\n"));
+        messages.push(message);
     }
     if by == By::Itself {
-        output::say(&format!("no agent runs here: it takes effect as soon as one does: `{}`\n", here.command("agent")));
+        let command = here.command("agent");
+        messages.push(format!("no agent runs here: it takes effect as soon as one does: `{command}`"));
     }
+    output::words(format, &messages);
 }
 
 fn add(here: &Here, command: &Add) -> Done {
@@ -69,7 +72,7 @@ fn add(here: &Here, command: &Add) -> Done {
     };
     location::parse(&spec.git.url).map_err(|error| Failure::refused(error.to_string()))?;
     let (reply, by) = register(here, &name, spec)?;
-    say(here, &reply, by);
+    say(here, reply, by, command.output.format);
     Ok(Exit::Done)
 }
 

@@ -9,7 +9,17 @@ use crate::{
     render::{board, style::Style},
 };
 use abide_agent::api::{Outcome, Reply, Verdict};
+use serde::Serialize;
 use std::ops::ControlFlow;
+
+/// How it ended, for programs.
+#[derive(Serialize)]
+struct Ended<'a> {
+    /// What was done, in words.
+    messages: &'a [String],
+    /// What became of the commits that were waited for.
+    outcomes: &'a [Outcome],
+}
 
 /// Who waits.
 pub(crate) struct Watch {
@@ -49,7 +59,8 @@ impl Watch {
         let words = self.words.iter().cloned();
         let lines = words.chain(self.outcomes.iter().map(|outcome| board::outcome(outcome, style)));
         let text: String = lines.map(|line| line + "\n").collect();
-        output::print(self.format, &self.outcomes, || text);
+        let ended = Ended { messages: &self.words, outcomes: &self.outcomes };
+        output::print(self.format, &ended, || text);
         if by == By::Itself && self.format == Format::Text && self.outcomes.iter().any(is_in_force) {
             eprintln!("abide: no agent runs here, so nothing restarts what exits: `abide agent` does");
         }

@@ -62,8 +62,7 @@ pub(crate) enum Task {
     Follow(sources::Follow),
     Rollback(sources::Rollback),
     Allow(sources::Allow),
-    /// Stop everything of this root, keep its volumes, and suspend its sources
-    Down,
+    Down(sources::Down),
     Get(units::Get),
     Describe(units::Describe),
     Logs(units::Logs),

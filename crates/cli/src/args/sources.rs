@@ -22,6 +22,8 @@ pub(crate) struct Init {
     /// The branch that is deployed
     #[arg(long, default_value = "main")]
     pub(crate) branch: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// The repositories that this machine follows
@@ -40,20 +42,20 @@ pub(crate) enum SourceCommand {
         output: Output,
     },
     /// Give one up: what it owns runs on, unowned
-    Remove {
-        /// Which
-        name: String,
-    },
+    Remove(Which),
     /// Take no new commits; what is in force stays and is kept up
-    Suspend {
-        /// Which
-        name: String,
-    },
+    Suspend(Which),
     /// Follow again: after `suspend`, `rollback` and `down`
-    Resume {
-        /// Which
-        name: String,
-    },
+    Resume(Which),
+}
+
+/// A source by its name
+#[derive(Debug, clap::Args)]
+pub(crate) struct Which {
+    /// Which
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// Follow a repository, or change how one is followed
@@ -84,6 +86,8 @@ pub(crate) struct Add {
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(conflicts_with_all = ["url", "name", "path", "branch", "interval", "token_file", "ca_file"])]
     pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// Make what a folder says so, and wait until it is
@@ -146,6 +150,8 @@ pub(crate) struct Rollback {
     /// To which commit; the last that settled before the present one unless said
     #[arg(long, value_name = "COMMIT")]
     pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// Say yes to what the guard holds
@@ -153,4 +159,13 @@ pub(crate) struct Rollback {
 pub(crate) struct Allow {
     /// The plan's id, as the guard shows it
     pub(crate) plan: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Stop everything of this root, keep its volumes, and suspend its sources
+#[derive(Debug, clap::Args)]
+pub(crate) struct Down {
+    #[command(flatten)]
+    pub(crate) output: Output,
 }

@@ -79,4 +79,6 @@ pub(crate) struct Console {
 pub(crate) struct Retry {
     /// Which, as [SCOPE:]KIND/NAME or a name
     pub(crate) unit: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
