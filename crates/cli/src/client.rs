@@ -84,3 +84,52 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{os::unix::net::UnixListener, thread};
+
+    /// What one hears of an agent that reads the request and says this.
+    fn asked(said: &'static str, heard_max: usize) -> (Result<(), String>, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let agent = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            BufReader::new(&stream).read_line(&mut String::new()).unwrap();
+            stream.write_all(said.as_bytes()).unwrap();
+        });
+        let mut heard = 0;
+        let result = Client::connect(&path).unwrap().unwrap().ask(Request::Get, &mut |_| {
+            heard += 1;
+            if heard == heard_max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        agent.join().unwrap();
+        (result.map_err(|failure| failure.text), heard)
+    }
+
+    const DONE: &str = "{\"reply\":\"done\",\"message\":\"x\"}\n{\"reply\":\"done\",\"message\":\"y\"}\n";
+
+    #[test]
+    fn replies_are_heard_until_the_agent_or_the_listener_has_enough() {
+        assert_eq!(asked(DONE, 9), (Ok(()), 2));
+        assert_eq!(asked(DONE, 1), (Ok(()), 1));
+    }
+
+    #[test]
+    fn an_agent_that_says_nothing_or_nonsense_is_told_of() {
+        assert_eq!(asked("", 9), (Err("the agent ended before it answered".to_owned()), 0));
+        let (nonsense, heard) = asked("hello\n", 9);
+        assert!(nonsense.unwrap_err().starts_with("the agent's answer can't be read"));
+        assert_eq!(heard, 0);
+    }
+
+    #[test]
+    fn nobody_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Client::connect(&folder.path().join("agent.sock")).unwrap().is_none());
+        drop(UnixListener::bind(folder.path().join("left.sock")).unwrap());
+        assert!(Client::connect(&folder.path().join("left.sock")).unwrap().is_none());
+    }
+}

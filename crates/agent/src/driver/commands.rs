@@ -10,8 +10,8 @@ use crate::{
     news::About,
 };
 use abide_reconcile::{
-    Accepted, Command, Event, Fault, Found, Look, Observed, Order, Owner, Permit, Phase, Progress, Record, Role,
-    SourceId, Step, Ticket, UnitId, Verdict, status::Activity,
+    Accepted, Command, Event, Fault, Found, InstanceId, Look, Observed, Order, Owner, Permit, Phase, Progress, Record,
+    Role, Seen, SourceId, Step, Ticket, UnitId, Verdict, status::Activity,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -32,6 +32,14 @@ pub(crate) struct Orders {
 impl Orders {
     pub(crate) fn cancel_all(&mut self) {
         self.cancelled.values().for_each(|flag| flag.store(true, Ordering::Relaxed));
+    }
+
+    /// Whether an order to stop this instance has not ended.
+    fn is_stopping(&self, unit: &UnitId, instance: InstanceId) -> bool {
+        let orders = self.queues.get(unit).into_iter().flatten();
+        orders
+            .map(|order| &order.step)
+            .any(|step| matches!(step, Step::Stop { instance: stopped } if *stopped == instance))
     }
 
     /// An order that waits behind another of its unit; it can be dropped without a trace.
@@ -119,10 +127,14 @@ impl Driver {
 
     fn tell_exits(&mut self, unit: &UnitId, found: &Found) {
         let ran = self.probes.running(unit);
-        for seen in found.instances.iter().filter(|seen| ran.contains(&seen.instance)) {
-            if let Phase::Exited { code, .. } = seen.phase {
-                self.tell_of("exited", unit, format!("exited with {code}"));
-            }
+        // What is being stopped exits, which is no news.
+        let is_news = |seen: &Seen| ran.contains(&seen.instance) && !self.orders.is_stopping(unit, seen.instance);
+        let codes = found.instances.iter().filter(|seen| is_news(seen)).filter_map(|seen| match seen.phase {
+            Phase::Exited { code, .. } => Some(code),
+            Phase::Running { .. } | Phase::Away { .. } => None,
+        });
+        for code in codes.collect::<Vec<_>>() {
+            self.tell_of("exited", unit, format!("exited with {code}"));
         }
     }
 

@@ -38,6 +38,7 @@ pub(crate) fn run(here: &Here) -> Done {
         }
     };
     let Assembled { parts, ground } = assemble::assemble(here, hold)?;
+    tracing::info!(state = %here.paths.state.display(), "the agent begins");
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
     runtime.block_on(async {
         let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];

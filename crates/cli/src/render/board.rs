@@ -10,9 +10,6 @@ use std::collections::BTreeMap;
 /// Ends of steps after which nothing more comes for a unit. Others (`started`, `stopped`) are on the way to one of these.
 const ENDS: [&str; 4] = ["serves", "updated", "removed", "completed"];
 
-/// The step after which an exit is no news.
-const STOPS: &str = "is being stopped";
-
 /// What is under way.
 #[derive(Debug)]
 pub(crate) struct Board {
@@ -47,9 +44,11 @@ impl Board {
                 None
             }
             "done" if ENDS.contains(&text.as_str()) => {
-                let since = self.active.remove(unit).map_or(*at, |active| active.since_ms);
-                let took = self.style.paint(Tone::Faint, &span(at.saturating_sub(since)));
-                Some(format!("{}  {took}", self.line(Tone::Good, "✔", unit, text)))
+                let line = self.line(Tone::Good, "✔", unit, text);
+                // It may have begun before anybody listened.
+                let Some(active) = self.active.remove(unit) else { return Some(line) };
+                let took = self.style.paint(Tone::Faint, &span(at.saturating_sub(active.since_ms)));
+                Some(format!("{line}  {took}"))
             }
             "failed" => {
                 let active = self.active(unit, *at);
@@ -59,8 +58,6 @@ impl Board {
                 active.failure = Some(text.clone());
                 is_news.then(|| self.line(Tone::Bad, "✖", unit, text))
             }
-            // That is what was asked for.
-            "exited" if self.active.get(unit).is_some_and(|active| active.text == STOPS) => None,
             "exited" => Some(self.line(Tone::Waiting, "!", unit, text)),
             _ => None,
         }
