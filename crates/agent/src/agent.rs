@@ -108,7 +108,7 @@ pub struct Agent {
     run: PathBuf,
     inspector: Arc<dyn Inspector>,
     mode: Mode,
-    _hold: Hold,
+    hold: Hold,
 }
 
 impl Agent {
@@ -129,11 +129,12 @@ impl Agent {
             means: Means { backends, inspector: Arc::clone(&inspector), factory, files, sweep },
             reach: Reach::Look,
         };
-        Ok(Self { start, run: paths.run, inspector, mode, _hold: hold })
+        Ok(Self { start, run: paths.run, inspector, mode, hold })
     }
 
-    /// Serves both sockets and keeps everything as wished, until `stop`. What runs then, runs on.
-    pub async fn serve(mut self, stop: impl Future<Output = ()>) -> Result<(), ListenError> {
+    /// Serves both sockets and keeps everything as wished, until `stop`. What runs then, runs on. The hold is given back: calls
+    /// that are under way need it until the runtime is gone.
+    pub async fn serve(mut self, stop: impl Future<Output = ()>) -> Result<Hold, ListenError> {
         // Open before anything is read: who asks early waits a moment, and is not turned away.
         let owner = Door::Owner.open(&self.run.join("agent.sock"))?;
         let hook = Door::Hook.open(&self.run.join("hook.sock"))?;
@@ -144,12 +145,12 @@ impl Agent {
             doors.spawn(door.serve(listener, looped.inbox(), Arc::clone(&self.inspector)));
         }
         looped.run(stop).await;
-        Ok(())
+        Ok(self.hold)
     }
 
     /// Carries out one request in this process, as no agent runs, and hands every reply to `say`. Returns when there is no
-    /// more to be said; what runs then, runs on.
-    pub async fn ask(mut self, request: Request, mut say: impl FnMut(Reply)) {
+    /// more to be said; what runs then, runs on. The hold is given back, as by [`Agent::serve`].
+    pub async fn ask(mut self, request: Request, mut say: impl FnMut(Reply)) -> Hold {
         let acts = matches!(request, Request::Apply { .. } | Request::Down | Request::Rollback { .. });
         self.start.reach = match (self.mode, acts) {
             (Mode::LookOnly, _) => Reach::Look,
@@ -166,6 +167,7 @@ impl Agent {
             }
         };
         looped.run(heard).await;
+        self.hold
     }
 }
 

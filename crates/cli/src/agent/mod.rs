@@ -26,6 +26,9 @@ use tracing_subscriber::EnvFilter;
 /// How long an agent waits for commands that are under way on its root.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Calls that are under way at the end are cancelled. One that doesn't notice for so long is left to end with the process.
+const CALLS: Duration = Duration::from_secs(5);
+
 /// Serves until a signal says that it is enough.
 pub(crate) fn run(here: &Here) -> Done {
     log("info");
@@ -40,18 +43,18 @@ pub(crate) fn run(here: &Here) -> Done {
     let Assembled { parts, ground } = assemble::assemble(here, hold)?;
     tracing::info!(state = %here.paths.state.display(), "the agent begins");
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
-    runtime.block_on(async {
+    let hold = runtime.block_on(async {
         let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let stop = async move {
             let [terminate, interrupt] = &mut ends;
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             tracing::info!("the agent ends; what runs, runs on");
         };
-        Agent::new(parts, Mode::Act)?.serve(stop).await?;
-        Ok::<(), Failure>(())
+        Ok::<Hold, Failure>(Agent::new(parts, Mode::Act)?.serve(stop).await?)
     })?;
-    drop(runtime);
+    runtime.shutdown_timeout(CALLS);
     assemble::leave(&ground);
+    drop(hold);
     Ok(Exit::Done)
 }
 
@@ -67,14 +70,15 @@ pub(crate) fn ask(
     let Assembled { parts, ground } = assemble::assemble(here, hold)?;
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
     let agent = Agent::new(parts, mode)?;
-    runtime.block_on(agent.ask(request, |reply| {
+    let hold = runtime.block_on(agent.ask(request, |reply| {
         // It is one request: what it says last is the end.
         let _more = say(Heard::Reply(reply));
     }));
-    drop(runtime);
+    runtime.shutdown_timeout(CALLS);
     if mode == Mode::Act {
         assemble::leave(&ground);
     }
+    drop(hold);
     Ok(())
 }
 
