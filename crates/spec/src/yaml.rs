@@ -80,9 +80,11 @@ pub(crate) fn read(name: &str, bytes: &[u8], mistakes: &mut Vec<Diagnostic>) -> 
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
-            let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-            let text = format!("line {line} is not UTF-8; save the file as UTF-8");
-            mistakes.push(empty.diagnostic(Place::default(), text));
+            let right = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let (line, last) = right.split('\n').enumerate().last().unwrap_or_default();
+            let place = Place { line: line + 1, column: last.chars().count() + 1, width: 1 };
+            let shown = File::new(name, &String::from_utf8_lossy(bytes));
+            mistakes.push(shown.diagnostic(place, "this is not UTF-8; save the file as UTF-8"));
             return (empty, Vec::new());
         }
     };
