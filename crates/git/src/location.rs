@@ -26,6 +26,9 @@ pub enum BadLocation {
     /// No name of a branch.
     #[error("{0:?} can't be the name of a branch")]
     Branch(String),
+    /// A folder outside the repository.
+    #[error("{0:?} leads out of the repository: write the folder as it is called in there, as hosts/edge-7")]
+    Outside(String),
     /// Another transport.
     #[error("{0:?} can't be followed: use an absolute path, file:// or https://")]
     Scheme(String),

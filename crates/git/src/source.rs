@@ -105,13 +105,16 @@ pub struct GitSource {
 }
 
 impl GitSource {
-    /// Checks the URL and the branch; nothing is read yet.
+    /// Checks the URL, the branch and the path; nothing is read yet.
     pub fn new(settings: Settings) -> Result<Self, BadLocation> {
         crate::start();
         let git = &settings.spec.git;
         let location = location::parse(&git.url)?;
         if !Reference::is_valid_name(&format!("refs/heads/{}", git.branch)) {
             return Err(BadLocation::Branch(printable(git.branch.as_bytes())));
+        }
+        if let Some(path) = git.path.as_ref().filter(|path| path.split('/').any(|part| part == "..")) {
+            return Err(BadLocation::Outside(printable(path.as_bytes())));
         }
         let watch = match &location {
             Location::Local(path) => Watch::local(path, &git.branch),
