@@ -69,6 +69,15 @@ impl Files {
         self
     }
 
+    /// A file whose name goes in as it is, though no honest writer takes it.
+    pub fn raw(mut self, name: &[u8], bytes: &[u8]) -> Self {
+        let mut header = header(0o644, tar::EntryType::Regular, bytes.len());
+        header.as_old_mut().name[..name.len()].copy_from_slice(name);
+        header.set_cksum();
+        self.0.append(&header, bytes).unwrap();
+        self
+    }
+
     /// A folder with these rights.
     pub fn folder(mut self, path: &str, mode: u32) -> Self {
         self.0.append_data(&mut header(mode, tar::EntryType::Directory, 0), path, &[][..]).unwrap();

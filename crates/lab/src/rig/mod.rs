@@ -31,6 +31,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// A machine of one's own.
 pub struct Rig {
+    // Gone before the folder that it is in.
+    _disk: Option<Disk>,
     folder: tempfile::TempDir,
     abide: PathBuf,
     agent: Option<Child>,
@@ -52,8 +54,17 @@ impl Rig {
     pub fn new(abide: &str) -> Self {
         let abide = std::env::var_os("ABIDE_BIN").map_or_else(|| PathBuf::from(abide), PathBuf::from);
         let folder = tempfile::Builder::new().prefix("abide-lab-").tempdir().unwrap();
-        let rig = Self { folder, abide: abide.canonicalize().unwrap(), agent: None };
+        let rig = Self { _disk: None, folder, abide: abide.canonicalize().unwrap(), agent: None };
         fs::create_dir(rig.root()).unwrap();
+        rig
+    }
+
+    /// The same, whose root has a disk of its own of so many MiB.
+    pub fn on_small_disk(abide: &str, mebibytes: u32) -> Self {
+        let mut rig = Self::new(abide);
+        let root = rig.root();
+        crate::run("mount", &["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs", root.to_str().unwrap()]);
+        rig._disk = Some(Disk(root));
         rig
     }
 
@@ -220,6 +231,15 @@ impl Drop for Rig {
             let _ = agent.wait();
         }
         traces::erase(&self.root());
+    }
+}
+
+/// A small disk, mounted there.
+struct Disk(PathBuf);
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        crate::run("umount", &["-l", self.0.to_str().unwrap()]);
     }
 }
 
