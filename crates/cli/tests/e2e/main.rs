@@ -10,6 +10,7 @@ mod documents;
 mod guard;
 mod heal;
 mod push;
+mod software;
 mod sources;
 mod support;
 
