@@ -6,9 +6,12 @@
 
 mod bad;
 mod crash;
+mod disk;
 mod documents;
 mod guard;
 mod heal;
+mod images;
+mod input;
 mod push;
 mod software;
 mod sources;
