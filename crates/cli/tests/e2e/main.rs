@@ -13,6 +13,7 @@ mod heal;
 mod images;
 mod input;
 mod push;
+mod reboot;
 mod software;
 mod sources;
 mod support;
