@@ -76,5 +76,8 @@ impl From<Exit> for ExitCode {
 /// An error with all that caused it, in a line.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let causes = iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    causes.map(ToString::to_string).fold(error.to_string(), |text, cause| {
+        // Some say themselves what caused them.
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
