@@ -182,7 +182,9 @@ impl Following<'_> {
         if is_at {
             self.unseen = None;
         }
-        if self.unseen.is_none() { say(self.to, Reply::Happened(happening)).await } else { Ok(()) }
+        // A source that can't be read is why the commit doesn't come.
+        let is_why = happening.unit.is_none() && happening.kind == "failed";
+        if self.unseen.is_none() || is_why { say(self.to, Reply::Happened(happening)).await } else { Ok(()) }
     }
 
     async fn ended(&mut self, source: &SourceId, outcome: Outcome) -> Result<(), HungUp> {

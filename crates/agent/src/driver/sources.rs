@@ -200,7 +200,7 @@ impl Driver {
         if followed.trouble.as_ref() != Some(&text) {
             tracing::warn!(source = %id, %fault, "a source can't be followed");
             followed.trouble = Some(text.clone());
-            self.ring.tell("source", About { source: Some(id), ..About::default() }, text);
+            self.ring.tell("failed", About { source: Some(id), ..About::default() }, text);
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     style::{Style, Tone},
 };
 use abide_agent::api::{Happening, Outcome, Verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Ends of steps after which nothing more comes for a unit. Others (`started`, `stopped`) are on the way to one of these.
 const ENDS: [&str; 4] = ["serves", "updated", "removed", "completed"];
@@ -18,6 +18,8 @@ pub(crate) struct Board {
     active: BTreeMap<String, Active>,
     /// The longest unit's name so far, so that lines stand below each other.
     width: usize,
+    /// Sources that can't be read, of which that was said.
+    unread: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -30,13 +32,18 @@ struct Active {
 
 impl Board {
     pub(crate) fn new(style: Style) -> Self {
-        Self { style, active: BTreeMap::new(), width: 0 }
+        Self { style, active: BTreeMap::new(), width: 0, unread: BTreeSet::new() }
     }
 
     /// Notes what happened, and gives a line that stays, if it is worth one.
     pub(crate) fn hear(&mut self, happening: &Happening) -> Option<String> {
-        let Happening { at, unit, kind, text, .. } = happening;
-        let unit = unit.as_deref()?;
+        let Happening { at, unit, kind, text, source, .. } = happening;
+        let Some(unit) = unit.as_deref() else {
+            // It is tried again and again, and need not be said each time.
+            let source = source.as_deref().filter(|_| kind == "failed")?;
+            let is_new = self.unread.insert(source.to_owned());
+            return is_new.then(|| self.line(Tone::Bad, "✖", source, text));
+        };
         self.width = self.width.max(unit.chars().count());
         match kind.as_str() {
             "step" | "progress" => {
@@ -142,6 +149,8 @@ mod tests {
             happening(341, "VirtualMachine/db", "done", "serves"),
             happening(500, "Container/bad", "failed", "no such image\u{1b}[2J"),
             happening(600, "Container/bad", "exited", "exited with 1"),
+            Happening { unit: None, ..happening(700, "", "failed", "/srv/infra.git can't be followed") },
+            Happening { unit: None, ..happening(800, "", "source", "settled: every unit is as wished") },
         ];
         let lines: Vec<String> = heard.iter().filter_map(|each| board.hear(each)).collect();
         insta::assert_snapshot!(lines.join("\n") + "\n--\n" + &board.lines().join("\n"));
