@@ -38,7 +38,7 @@ pub use ports::{HostPort, host_port};
 pub use programs::{guest, hello};
 pub use registry::Registry;
 pub use rig::{Repository, Rig, Said, Snapshot};
-pub use traces::{Counts, Traces};
+pub use traces::{Counts, Traces, erase};
 
 use std::{fs, path::Path, process::Command};
 

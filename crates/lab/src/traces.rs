@@ -46,7 +46,7 @@ impl Traces {
 }
 
 /// Ends everything of a root by force, as a power failure does: nobody is asked.
-pub(crate) fn erase(root: &Path) {
+pub fn erase(root: &Path) {
     let Some(tag) = tag(root) else { return };
     let root = root.canonicalize().unwrap();
     // Whoever is killed may be starting somebody.

@@ -115,6 +115,11 @@ impl Rig {
         self.until("the agent answers", || UnixStream::connect(&socket).ok());
     }
 
+    /// The process of its agent.
+    pub fn agent(&self) -> u32 {
+        self.agent.as_ref().expect("its agent runs").id()
+    }
+
     /// As `kill -9` of the agent.
     pub fn kill(&mut self) {
         let mut agent = self.agent.take().expect("its agent runs");
