@@ -14,7 +14,8 @@ use std::{
 
 /// Connections at once; more wait in the kernel's queue.
 const PAIRS_MAX: usize = 512;
-const CHUNK: usize = 32 << 10;
+/// Of a connection, at a time. It is on the stack, which a keeper never gives back.
+const CHUNK: usize = 16 << 10;
 /// How often one connection is served before the others are.
 const TURNS: usize = 8;
 

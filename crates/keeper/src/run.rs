@@ -23,11 +23,11 @@ use std::{
     process::ExitCode,
 };
 
-/// Of a pipe, at a time.
-const CHUNK: usize = 64 << 10;
+/// Of a pipe, at a time. It is on the stack, which a keeper never gives back.
+const CHUNK: usize = 16 << 10;
 
 /// What is left in pipes after the last process is gone fits in there.
-const CHUNKS_LEFT_MAX: usize = 32;
+const CHUNKS_LEFT_MAX: usize = 128;
 
 /// The whole life of a keeper. It has to be a process of its own, with one thread, and the agent's connection as its
 /// standard input.
