@@ -22,7 +22,7 @@ use abide_reconcile::{InstanceId, Phase, Role, Seen, Time, UnitId, spec::kind::P
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The first wait between tries of what isn't ready yet; each is twice the one before, up to the interval.
-const EAGER: Time = Time::from_millis(50);
+const EAGER: Time = Time::from_millis(10);
 
 /// Tries under way at once.
 const TRIES_MAX: usize = 32;

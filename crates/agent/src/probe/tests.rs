@@ -60,13 +60,13 @@ fn readiness_is_tried_eagerly_and_lost_after_the_threshold() {
     let found = story(&seen, &[false, false, true, false, true, false, false, true]);
     let expected = [
         (0, None, false),
-        (50, None, false),
-        (150, Some(150), false),
-        (1150, Some(150), false),
-        (2150, Some(150), false),
-        (3150, Some(150), false),
-        (4150, None, false),
-        (5150, Some(5150), false),
+        (10, None, false),
+        (30, Some(30), false),
+        (1030, Some(30), false),
+        (2030, Some(30), false),
+        (3030, Some(30), false),
+        (4030, None, false),
+        (5030, Some(5030), false),
     ];
     assert_eq!(found, expected);
 }
