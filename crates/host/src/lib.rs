@@ -4,6 +4,7 @@ pub mod cgroup;
 pub mod child;
 pub mod fs;
 pub mod keeper;
+pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod overlay;

@@ -31,6 +31,7 @@ const CALLS: Duration = Duration::from_secs(5);
 
 /// Serves until a signal says that it is enough.
 pub(crate) fn run(here: &Here) -> Done {
+    abide_host::memory::share_heaps();
     log("info");
     let hold = match holder(here, PATIENCE)? {
         Holder::Us(hold) => hold,
