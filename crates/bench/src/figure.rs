@@ -21,6 +21,10 @@ pub(crate) struct Figure {
 pub(crate) enum Unit {
     /// Of time; samples are in seconds.
     Milliseconds,
+    /// Of memory; samples are in bytes.
+    Mebibytes,
+    /// Of one core.
+    PercentOfCore,
     /// Ours in parts of the peer's.
     Times,
 }
@@ -38,6 +42,8 @@ pub(crate) struct Goal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Statistic {
     Median,
+    Percentile99,
+    Maximum,
 }
 
 impl Figure {
@@ -56,6 +62,8 @@ impl Figure {
     pub(crate) fn reaches(&self, goal: &Goal) -> bool {
         let value = match goal.of {
             Statistic::Median => self.spread.median,
+            Statistic::Percentile99 => self.spread.percentile_99,
+            Statistic::Maximum => self.spread.maximum,
         };
         self.unit.told(value) <= goal.at_most
     }
@@ -66,6 +74,8 @@ impl Unit {
     pub(crate) fn told(self, sample: f64) -> f64 {
         match self {
             Self::Milliseconds => sample * 1e3,
+            Self::Mebibytes => sample / f64::from(1 << 20),
+            Self::PercentOfCore => sample * 1e2,
             Self::Times => sample,
         }
     }
@@ -75,6 +85,8 @@ impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Milliseconds => "ms",
+            Self::Mebibytes => "MiB",
+            Self::PercentOfCore => "% of a core",
             Self::Times => "×",
         })
     }
@@ -84,6 +96,8 @@ impl fmt::Display for Statistic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Median => "median",
+            Self::Percentile99 => "p99",
+            Self::Maximum => "max",
         })
     }
 }

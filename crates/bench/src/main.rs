@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! rows/*.rs  one subject each: does the work again and again ─► samples
+//! world      the machine under it: agent, repository, containers; process: what they use; asker: who asks them;
+//!            agent: what is asked of it
 //! measure    samples ─► Spread (minimum, median, 99th percentile, maximum); a peer's turns alternate with ours
 //! figure     a Spread, its unit, and what is to be reached
 //! table      rows of figures, as text or JSON
@@ -13,12 +15,15 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
+mod asker;
 mod figure;
 mod measure;
 mod process;
 mod programs;
 mod rows;
 mod table;
+mod world;
 
 use clap::{Parser, ValueEnum};
 use rows::{ROWS, Row};
@@ -69,6 +74,7 @@ fn main() -> ExitCode {
         eprintln!("abide-bench: there is no row {name:?}; `--list` says which there are");
         return ExitCode::from(WRONG_USAGE);
     }
+    world::clear_away_on_panic();
     let is_asked = |row: &&Row| args.names.is_empty() || args.names.iter().any(|name| name == row.name);
     measure_all(ROWS.iter().filter(is_asked), args.output)
 }

@@ -81,7 +81,7 @@ mod tests {
         let row = Row { name: "nap", what: "sleeping", measure: || Ok(Vec::new()) };
         let nap = Figure::new("one nap", Unit::Milliseconds, Spread::of(vec![0.0101, 0.0099, 0.0104]));
         let ratio = Figure::new("against the cat", Unit::Times, Spread::of(vec![4.2]));
-        (row, vec![nap.at_most(Statistic::Median, 20.0), ratio.at_most(Statistic::Median, 1.0)])
+        (row, vec![nap.at_most(Statistic::Median, 20.0), ratio.at_most(Statistic::Maximum, 1.0)])
     }
 
     #[test]
@@ -89,7 +89,7 @@ mod tests {
         let (row, figures) = row();
         let expected = "nap: sleeping\n  \
             one nap          10.1 ms  (9.90 … 10.4, p99 10.4, n 3)  [median ≤ 20 ms: reached]\n  \
-            against the cat  4.20 ×  [median ≤ 1 ×: NOT reached]\n";
+            against the cat  4.20 ×  [max ≤ 1 ×: NOT reached]\n";
         assert_eq!(text(&row, &figures), expected);
     }
 

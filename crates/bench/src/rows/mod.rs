@@ -1,10 +1,16 @@
 //! What is measured, in the order of the table.
 
+mod heal;
+mod idle;
+mod many;
+mod memory;
 mod parse;
 mod planning;
+mod push;
+mod start;
 mod vmm;
 
-use crate::{Problem, figure::Figure};
+use crate::{Problem, figure::Figure, world::Container};
 
 /// One subject.
 pub(crate) struct Row {
@@ -17,4 +23,13 @@ pub(crate) struct Row {
 }
 
 /// All rows.
-pub(crate) const ROWS: &[Row] = &[planning::ROW, parse::ROW, vmm::ROW];
+pub(crate) const ROWS: &[Row] =
+    &[planning::ROW, parse::ROW, idle::ROW, memory::ROW, start::ROW, push::ROW, heal::ROW, many::ROW, vmm::ROW];
+
+/// So many containers are many.
+const MANY: usize = 100;
+
+/// Containers that do nothing but wait, without ports and probes.
+fn plain(count: usize) -> impl Iterator<Item = Container> {
+    (0..count).map(|n| Container { name: format!("plain-{n}"), greeting: "plain".to_owned(), ..Container::default() })
+}
