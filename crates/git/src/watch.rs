@@ -17,8 +17,8 @@ const GLANCE: Duration = Duration::from_secs(5);
 /// How often a local repository is asked whatever its files look like: a symbolic reference may have changed elsewhere.
 const ASK: Duration = Duration::from_secs(60);
 
-/// How soon a lost interest is noticed.
-const ATTENTION: Duration = Duration::from_millis(250);
+/// How soon a lost interest is noticed at the latest: who loses it wakes the source, as a rule. An idle agent sleeps.
+const ATTENTION: Duration = Duration::from_secs(5);
 
 /// Ends a source's waiting, from any thread: something was pushed, or somebody can't wait.
 #[derive(Clone, Debug)]
@@ -117,7 +117,8 @@ impl Watch {
                 }
             }
             match self.hints.recv_timeout(ATTENTION.min(glance - now)) {
-                Ok(Hint::Look) => return Ok(()),
+                Ok(Hint::Look) if !attend.is_cancelled() => return Ok(()),
+                Ok(Hint::Look) => return Err(Fault::Cancelled),
                 Ok(Hint::Stirred) if self.is_changed() => return Ok(()),
                 Ok(Hint::Stirred) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(Fault::Cancelled),
