@@ -7,6 +7,7 @@
 //! | `debian` | images of real software, out of Debian's packages |
 //! | `registry` | Debian's registry, on a port that the kernel chose |
 //! | `git_server` | Git behind https, with a token and an authority of its own |
+//! | `ssh` | other users, who come by ssh |
 //! | `server` | servers that answer as a test wants |
 //! | `rig` | a machine of one's own: root, agent, repository |
 //! | `neighbour`, `http` | who asks, from outside or from here |
@@ -30,6 +31,7 @@ mod programs;
 mod registry;
 pub mod rig;
 pub mod server;
+pub mod ssh;
 mod traces;
 
 pub use git_server::{GitServer, TOKEN};
@@ -38,6 +40,7 @@ pub use ports::{HostPort, host_port};
 pub use programs::{guest, hello};
 pub use registry::Registry;
 pub use rig::{Repository, Rig, Said, Snapshot};
+pub use ssh::Ssh;
 pub use traces::{Counts, Traces, erase};
 
 use std::{fs, path::Path, process::Command};

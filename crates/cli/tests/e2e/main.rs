@@ -10,15 +10,21 @@ mod disk;
 mod documents;
 mod guard;
 mod heal;
+mod hooks;
 mod images;
 mod input;
 mod push;
 mod reboot;
 mod software;
 mod sources;
+mod ssh;
 mod support;
 
 use abide_lab::Rig;
+
+fn rig() -> Rig {
+    Rig::new(env!("CARGO_BIN_EXE_abide"))
+}
 
 fn started() -> Rig {
     Rig::started(env!("CARGO_BIN_EXE_abide"))

@@ -16,8 +16,8 @@ pub use status::{Instance, Snapshot, Source, Unit};
 
 use crate::traces::{self, Traces};
 use std::{
-    fs::{self, OpenOptions},
-    os::unix::{net::UnixStream, process::ExitStatusExt as _},
+    fs::{self, OpenOptions, Permissions},
+    os::unix::{fs::PermissionsExt as _, net::UnixStream, process::ExitStatusExt as _},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -53,7 +53,9 @@ impl Rig {
     /// A root where nothing runs yet. `ABIDE_BIN` names another binary to be tested than this one.
     pub fn new(abide: &str) -> Self {
         let abide = std::env::var_os("ABIDE_BIN").map_or_else(|| PathBuf::from(abide), PathBuf::from);
-        let folder = tempfile::Builder::new().prefix("abide-lab-").tempdir().unwrap();
+        // Other users have to get to the repositories in it.
+        let passable = Permissions::from_mode(0o711);
+        let folder = tempfile::Builder::new().prefix("abide-lab-").permissions(passable).tempdir().unwrap();
         let rig = Self { _disk: None, folder, abide: abide.canonicalize().unwrap(), agent: None };
         fs::create_dir(rig.root()).unwrap();
         rig
@@ -153,6 +155,13 @@ impl Rig {
     pub fn repository(&self, name: &str) -> Repository {
         let bare = self.path(&format!("{name}.git"));
         self.must(&["init", bare.to_str().unwrap()]);
+        Repository::new(self, &bare, self.path(&format!("{name}-clone")))
+    }
+
+    /// The same, which a group may push to.
+    pub fn repository_of(&self, name: &str, group: &str) -> Repository {
+        let bare = self.path(&format!("{name}.git"));
+        self.must(&["init", bare.to_str().unwrap(), "--group", group]);
         Repository::new(self, &bare, self.path(&format!("{name}-clone")))
     }
 
