@@ -153,7 +153,7 @@ fn tcp(host: &Host, segment: &[u8], to: &mut Frame<'_>) -> Option<()> {
     to.put(&segment[..2])?;
     to.put(&sequence.to_be_bytes())?;
     to.put(&theirs.wrapping_add(taken).to_be_bytes())?;
-    to.put(&[(TCP / 4 << 4) as u8, flags])?;
+    to.put(&[((TCP / 4) << 4) as u8, flags])?;
     to.put_word(WINDOW)?;
     to.put(&[0; 4])?;
     if flags & PSH != 0 {
