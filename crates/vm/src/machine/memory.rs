@@ -9,11 +9,11 @@
 //! 0x100000000 └ the rest of the memory
 //! ```
 
-use super::BuildError;
-use vm_memory::{GuestAddress, GuestMemoryMmap};
+use super::{BuildError, region::Region};
+use vm_memory::{GuestAddress, GuestRegionCollection};
 
 /// The guest's memory.
-pub(crate) type Memory = GuestMemoryMmap<()>;
+pub(crate) type Memory = GuestRegionCollection<Region>;
 
 pub(crate) const GDT: u64 = 0x500;
 pub(crate) const START_INFO: u64 = 0x6000;
@@ -52,7 +52,7 @@ pub(crate) fn map(bytes: u64) -> Vec<(u64, u64, Use)> {
     map
 }
 
-/// Anonymous memory: a page costs when it is first touched.
+/// All of it, without content.
 pub(crate) fn allocate(bytes: u64) -> Result<Memory, BuildError> {
     if bytes < SIZE_MIN || !bytes.is_multiple_of(4096) {
         return Err(BuildError::MemorySize(bytes));
@@ -61,7 +61,10 @@ pub(crate) fn allocate(bytes: u64) -> Result<Memory, BuildError> {
     if bytes > GAP {
         ranges.push((GuestAddress(GAP_END), (bytes - GAP) as usize));
     }
-    Memory::from_ranges(&ranges).map_err(|source| BuildError::Memory { bytes, source })
+    let regions: Result<Vec<_>, _> = ranges.into_iter().map(|(start, bytes)| Region::new(start, bytes)).collect();
+    let regions = regions.map_err(|source| BuildError::Memory { bytes, source })?;
+    // The second begins after the first.
+    Ok(Memory::from_regions(regions).expect("two regions that are apart make a memory"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `memory` | where everything is |
+//! | `memory`, `region` | where everything is, and the host's memory behind it |
 //! | `boot`, `acpi`, `cpu` | what is written before the first instruction: kernel, tables, registers |
 //! | `vcpu`, `worker` | the thread that runs a vCPU, and that of a slow device |
 //! | `bus`, `serial`, `power` | what is at which port and address |
@@ -26,6 +26,7 @@ mod bus;
 mod cpu;
 mod memory;
 mod power;
+mod region;
 mod serial;
 mod vcpu;
 mod virtio;
@@ -138,7 +139,7 @@ pub enum BuildError {
         /// So many.
         bytes: u64,
         /// Why.
-        source: vm_memory::mmap::FromRangesError,
+        source: vm_memory::mmap::MmapRegionError,
     },
     /// Not a whole number of pages, or none.
     #[error("{0} bytes are no possible size of memory: give whole pages, at least 2 MiB")]
