@@ -43,7 +43,7 @@ spec:
   resources: {cpu: 2, memory: 256Mi}
   disks: [{volume: stock}]
   ports: [{port: 80, hostPort: 8080}]
-  readiness: {http: {port: 80, path: /index.html}, startPeriod: 300s}
+  readiness: {http: {port: 80, path: /index.html}, startPeriod: 120s}
   stopGracePeriod: 60s
 ---
 apiVersion: abide.dev/v1alpha1
