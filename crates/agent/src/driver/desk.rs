@@ -47,8 +47,12 @@ impl Driver {
         let (records, thens): (Vec<Vec<Record>>, Vec<Then>) = batch.unzip();
         let records = records.concat();
         let id = id.clone();
+        let history = journal.is_long().then(|| followed.state.clone());
         self.call(
             move |_| {
+                if let Some(state) = history {
+                    journal.shorten(&state);
+                }
                 let result = if records.is_empty() { Ok(()) } else { journal.append(&records) };
                 (journal, records, result)
             },

@@ -93,6 +93,13 @@ impl Frames {
         Ok((frames, payloads))
     }
 
+    /// Opens the file that is at `path` now, and sees to it that a crash leaves that one.
+    pub(super) fn take_up(path: &Path) -> io::Result<Self> {
+        let (frames, _) = Self::open(path).map_err(io::Error::other)?;
+        sync_folder(path)?;
+        Ok(frames)
+    }
+
     /// The payloads in a file that may be missing, or another's to write to just now. A torn last frame is left out.
     pub(super) fn look(path: &Path) -> Result<Vec<Vec<u8>>, OpenError> {
         match std::fs::read(path) {
@@ -158,7 +165,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Puts it in the place of the file at `path`. After an error nobody knows which of the two a crash would leave there,
-    /// so neither may be written to.
+    /// so neither may be written to before [`Frames::take_up`].
     pub(super) fn put(self, path: &Path) -> io::Result<Frames> {
         std::fs::rename(&self.path, path)?;
         sync_folder(path)?;

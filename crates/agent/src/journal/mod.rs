@@ -78,6 +78,11 @@ pub enum LoadError {
 pub struct Journal {
     path: PathBuf,
     frames: Frames,
+    /// From this length on it is looked whether it can be shortened.
+    long_from: u64,
+    /// A shorter file may have taken the place of the open one, or not: both add up to the same, and which one a crash
+    /// would leave has to be settled before the next record.
+    is_adrift: bool,
 }
 
 impl Journal {
@@ -85,8 +90,10 @@ impl Journal {
     pub fn open(path: &Path) -> Result<(Self, State), LoadError> {
         let (frames, payloads) = Frames::open(path)?;
         let state = add_up(path, &payloads)?;
-        let mut journal = Self { path: path.to_owned(), frames };
-        journal.compact_if_long(&state)?;
+        let mut journal = Self { path: path.to_owned(), frames, long_from: COMPACT_FROM, is_adrift: false };
+        if journal.is_long() {
+            journal.shorten(&state);
+        }
         Ok((journal, state))
     }
 
@@ -97,15 +104,20 @@ impl Journal {
 
     /// Writes records durably, all or none: they are one frame.
     pub fn append(&mut self, records: &[Record]) -> Result<(), AppendError> {
-        let written = encode(records).and_then(|lines| self.frames.append(&lines));
+        let written = encode(records).and_then(|lines| {
+            self.settle()?;
+            self.frames.append(&lines)
+        });
         written.map_err(|source| AppendError { path: self.path.clone(), source })
     }
 
-    /// A journal that can't be shortened is still a journal.
-    fn compact_if_long(&mut self, state: &State) -> Result<(), OpenError> {
-        if self.frames.length() < COMPACT_FROM {
-            return Ok(());
-        }
+    /// Whether most of it may be history.
+    pub fn is_long(&self) -> bool {
+        self.frames.length() >= self.long_from
+    }
+
+    /// Leaves out what is history only; `state` is what it adds up to. One that can't be shortened is still a journal.
+    pub fn shorten(&mut self, state: &State) {
         let draft = || -> io::Result<Option<Draft>> {
             let lines = state.records().into_iter().map(|record| encode(&[record]));
             let lines = lines.collect::<io::Result<Vec<_>>>()?;
@@ -113,13 +125,24 @@ impl Journal {
             let is_worth_it = needed * COMPACT_FACTOR < self.frames.length();
             is_worth_it.then(|| Frames::draft(&self.path, lines.iter().map(Vec::as_slice))).transpose()
         };
-        match draft() {
-            Ok(Some(draft)) => {
-                let put = draft.put(&self.path);
-                self.frames = put.map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
-            }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(path = %self.path.display(), %error, "could not shorten the journal"),
+        let shortened = draft().and_then(|draft| {
+            let Some(draft) = draft else { return Ok(()) };
+            self.is_adrift = true;
+            self.frames = draft.put(&self.path)?;
+            self.is_adrift = false;
+            Ok(())
+        });
+        if let Err(error) = shortened {
+            tracing::warn!(path = %self.path.display(), %error, "could not shorten the journal");
+        }
+        self.long_from = COMPACT_FROM.max(self.frames.length().saturating_mul(2));
+    }
+
+    /// Goes on with the file that is at the journal's path, durably.
+    fn settle(&mut self) -> io::Result<()> {
+        if self.is_adrift {
+            self.frames = Frames::take_up(&self.path)?;
+            self.is_adrift = false;
         }
         Ok(())
     }

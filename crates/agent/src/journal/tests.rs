@@ -139,6 +139,24 @@ fn a_long_journal_is_shortened_when_it_is_opened() {
     assert_eq!(Journal::open(&path).unwrap().1, state);
 }
 
+/// An agent may run for years.
+#[test]
+fn a_journal_is_shortened_while_it_is_open() {
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let path = folder.path().join("journal");
+    let (mut journal, mut state) = Journal::open(&path).unwrap();
+    for generation in 0..5000 {
+        if journal.is_long() {
+            journal.shorten(&state);
+        }
+        let record = accepted(generation, "c1");
+        journal.append(slice::from_ref(&record)).unwrap();
+        state.apply(record);
+    }
+    assert!(fs::metadata(&path).unwrap().len() < 2 * COMPACT_FROM);
+    assert_eq!(Journal::open(&path).unwrap().1, state);
+}
+
 #[test]
 fn a_record_of_a_later_release_is_refused() {
     let folder = tempfile::tempdir().unwrap();
