@@ -203,7 +203,8 @@ impl Reconciler {
     fn freshen(&mut self, look: Ticket, asked: Time, unit: &UnitId) {
         let Some(entry) = self.board.units.get_mut(unit) else { return };
         entry.seen_at = asked;
-        if matches!(entry.next, Next::Wait(_)) {
+        // What is ready for so long is judged by when it was seen.
+        if entry.next != Next::Settled {
             self.board.dirty.insert(unit.clone());
         }
         if entry.orders.stale.as_ref().is_some_and(|stale| look >= stale.until) {
@@ -224,6 +225,10 @@ impl Reconciler {
             self.waiting.remove(&unit);
             let Some(entry) = self.board.units.get_mut(&unit) else { continue };
             let timer = again_at.filter(|at| *at > now);
+            if again_at.is_some() && timer.is_none() {
+                // It came while the look was under way: as in `fire_timers`, but nothing is left to fire.
+                self.looks.want([unit.clone()].into());
+            }
             if let Some(old) = std::mem::replace(&mut entry.timer, timer) {
                 self.timers.remove(&(old, unit.clone()));
             }
