@@ -42,7 +42,7 @@ mod validate;
 mod watch;
 
 use args::{Args, Command, Process, Task};
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::{Parser, error::ErrorKind};
 use exit::{Done, Exit, Failure};
 use here::Here;
 use std::{path::Path, process::ExitCode};
@@ -95,7 +95,7 @@ fn run(task: &Task, root: Option<&Path>) -> Done {
         Task::Schema(command) => schema::run(command),
         Task::Completions { shell } => {
             let mut text = Vec::new();
-            clap_complete::generate(*shell, &mut Args::command(), "abide", &mut text);
+            clap_complete::generate(*shell, &mut args::for_people(), "abide", &mut text);
             output::say(&String::from_utf8_lossy(&text));
             Ok(Exit::Done)
         }

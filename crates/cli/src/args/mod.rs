@@ -10,7 +10,7 @@ pub(crate) mod sources;
 pub(crate) mod units;
 
 use crate::output::Format;
-use clap::{Parser, Subcommand, ValueHint};
+use clap::{CommandFactory, Parser, Subcommand, ValueHint};
 use std::{ffi::OsString, path::PathBuf};
 
 /// Machines that abide by Git: a repository of YAML says what a machine runs, and abide sees to it
@@ -24,6 +24,13 @@ pub(crate) struct Args {
     pub(crate) root: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// All of it without what is hidden: shells would complete that too.
+pub(crate) fn for_people() -> clap::Command {
+    let all = Args::command();
+    let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    clap::Command::new("abide").args(all.get_arguments().cloned()).subcommands(shown)
 }
 
 #[derive(Debug, Subcommand)]
