@@ -5,7 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 
 mod bad;
+mod commands;
 mod crash;
+mod decisions;
 mod disk;
 mod documents;
 mod guard;
@@ -19,6 +21,7 @@ mod software;
 mod sources;
 mod ssh;
 mod support;
+mod terminal;
 
 use abide_lab::Rig;
 
