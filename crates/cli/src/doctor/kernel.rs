@@ -10,8 +10,8 @@ use abide_host::{
 use kvm_ioctls::Kvm;
 use std::{fs, io, path::PathBuf};
 
-/// openat2, pidfds and clone3 with `set_tid`-free namespaces are there from 5.8 on; Debian 11 has this one.
-const KERNEL_MIN: (u32, u32) = (5, 10);
+/// The first with mount_setattr(2), which a container's mounts are restricted by.
+const KERNEL_MIN: (u32, u32) = (5, 12);
 
 /// The version of KVM's interface, which has not changed since 2007.
 const KVM_VERSION: i32 = 12;
