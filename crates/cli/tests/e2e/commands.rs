@@ -170,18 +170,24 @@ fn programs(rig: &Rig) {
 fn terminals(rig: &Rig) {
     let command = rig.command(&["exec", "talker", "--", "sh"]);
     let mut terminal = Terminal::run(&command, Window { rows: 31, columns: 97 });
+    let prompt = "# ";
+    terminal.sees(prompt);
     terminal.types("stty size; tty\r");
     terminal.sees("\r\n31 97\r\n/dev/");
     terminal.resize(Window { rows: 40, columns: 120 });
+    terminal.sees(prompt);
     // Nobody says when the program was told.
     terminal.types("until stty size | grep '40 120'; do true; done\r");
     terminal.sees("\r\n40 120\r\n");
     // Ctrl-C is the program's, not the command's that carries it.
-    terminal.types("echo begun; cat\r");
+    terminal.sees(prompt);
+    terminal.types("sh -c 'echo begun; exec cat'\r");
     terminal.sees("\r\nbegun\r\n");
     terminal.types("\x03");
+    terminal.sees(prompt);
     terminal.types("echo after $((40 + 2))\r");
     terminal.sees("after 42\r\n");
+    terminal.sees(prompt);
     terminal.types("exit 5\r");
     assert_eq!(terminal.ends(), Some(5));
 }
