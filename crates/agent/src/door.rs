@@ -16,10 +16,11 @@ use crate::{
     talk::{UNREAD_MAX, converse},
 };
 use std::{
+    collections::{BTreeMap, btree_map::Entry},
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -37,6 +38,9 @@ const REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// How long who asked may take to read a reply.
 const REPLY_TIME: Duration = Duration::from_secs(30);
+
+/// Connections at once.
+const CONNECTIONS_MAX: usize = 64;
 
 /// The pause after a connection could not be accepted.
 const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
@@ -67,11 +71,19 @@ impl Door {
         }
     }
 
-    /// Connections at once. Anybody may fill the hooks' door, and each may hold a whole request.
+    /// Connections at once of one user: anybody may come to the hooks' door, and nobody may fill it.
     fn connections_max(self) -> usize {
         match self {
-            Self::Owner => 64,
-            Self::Hook => 8,
+            Self::Owner => CONNECTIONS_MAX,
+            Self::Hook => CONNECTIONS_MAX / 4,
+        }
+    }
+
+    /// Bytes of a request. What hooks ask is held in memory before it is known who may ask it.
+    fn request_bytes_max(self) -> usize {
+        match self {
+            Self::Owner => REQUEST_BYTES_MAX,
+            Self::Hook => REQUEST_BYTES_MAX / 4,
         }
     }
 
@@ -91,7 +103,8 @@ impl Door {
 
     /// Serves for ever.
     pub(crate) async fn serve(self, listener: UnixListener, inbox: Inbox, inspector: Arc<dyn Inspector>) {
-        let places = Arc::new(Semaphore::new(self.connections_max()));
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let visitors = Visitors::default();
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let stream = match listener.accept().await {
@@ -103,23 +116,63 @@ impl Door {
                     continue;
                 }
             };
+            let Ok(peer) = stream.peer_cred().map(|peer| Peer { uid: peer.uid(), gid: peer.gid() }) else { continue };
+            let Some(visit) = visitors.enter(peer.uid, self.connections_max()) else {
+                // Hung up on, without a task that it could hold.
+                continue;
+            };
             let (inbox, inspector) = (inbox.clone(), Arc::clone(&inspector));
             tokio::spawn(async move {
-                if let Err(error) = connection(self, stream, inbox, inspector).await {
+                if let Err(error) = connection(self, stream, peer, inbox, inspector).await {
                     tracing::debug!(%error, "a connection ended early");
                 }
-                drop(place);
+                drop((place, visit));
             });
         }
     }
 }
 
-async fn connection(door: Door, stream: UnixStream, inbox: Inbox, inspector: Arc<dyn Inspector>) -> io::Result<()> {
-    let peer = stream.peer_cred()?;
-    let peer = Peer { uid: peer.uid(), gid: peer.gid() };
+/// How many connections each user has.
+#[derive(Clone, Debug, Default)]
+struct Visitors(Arc<Mutex<BTreeMap<u32, usize>>>);
+
+/// A connection that counts, until this is dropped.
+#[derive(Debug)]
+struct Visit(Visitors, u32);
+
+impl Visitors {
+    fn enter(&self, uid: u32, at_most: usize) -> Option<Visit> {
+        let mut present = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = present.entry(uid).or_default();
+        (*count < at_most).then(|| {
+            *count += 1;
+            Visit(self.clone(), uid)
+        })
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let mut present = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = present.entry(self.1) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+async fn connection(
+    door: Door,
+    stream: UnixStream,
+    peer: Peer,
+    inbox: Inbox,
+    inspector: Arc<dyn Inspector>,
+) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut from = BufReader::new(from);
-    let refused = match request(&mut from).await? {
+    let refused = match request(&mut from, door.request_bytes_max()).await? {
         Err(message) => message,
         Ok(request) => match admit(door, &request, peer, &inbox).await {
             Err(message) => message,
@@ -129,12 +182,12 @@ async fn connection(door: Door, stream: UnixStream, inbox: Inbox, inspector: Arc
     write(&mut to, &Reply::Refused { message: refused }).await
 }
 
-async fn request(from: &mut BufReader<OwnedReadHalf>) -> io::Result<Result<Request, String>> {
+async fn request(from: &mut BufReader<OwnedReadHalf>, most: usize) -> io::Result<Result<Request, String>> {
     let mut line = Vec::new();
-    let mut limited = from.take(REQUEST_BYTES_MAX as u64 + 1);
+    let mut limited = from.take(most as u64 + 1);
     timeout(REQUEST_TIME, limited.read_until(b'\n', &mut line)).await.map_err(io::Error::from)??;
-    if line.len() > REQUEST_BYTES_MAX {
-        return Ok(Err(format!("a request has at most {REQUEST_BYTES_MAX} bytes")));
+    if line.len() > most {
+        return Ok(Err(format!("a request has at most {most} bytes")));
     }
     Ok(match serde_json::from_slice(&line) {
         Ok(Envelope { version: VERSION, request }) => Ok(request),
@@ -206,4 +259,20 @@ async fn write(to: &mut OwnedWriteHalf, reply: &Reply) -> io::Result<()> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
     timeout(REPLY_TIME, to.write_all(&line)).await.map_err(io::Error::from)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_fills_the_door_for_others() {
+        let visitors = Visitors::default();
+        let many: Vec<Visit> = (0..20).filter_map(|_| visitors.enter(1000, 16)).collect();
+        assert_eq!(many.len(), 16);
+        assert!(visitors.enter(1001, 16).is_some());
+        drop(many);
+        assert!(visitors.enter(1000, 16).is_some());
+        assert!(visitors.0.lock().unwrap().is_empty());
+    }
 }

@@ -14,8 +14,9 @@ use crate::{
 use abide_reconcile::{Complete, Event, Fault, Permit, SourceId, Unit, UnitId, Want};
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-/// Held plans that were shown to somebody, who may say yes before the commit comes.
-const PREVIEWED_MAX: usize = 64;
+/// Held plans of one source that were shown to somebody, who may say yes before the commit comes. Who looks at many plans
+/// of one source makes those of another no shorter-lived.
+const PREVIEWED_MAX: usize = 16;
 
 /// How long to wait for a source to come to a commit that it was never seen at.
 const UNSEEN_MAX: Duration = Duration::from_secs(30);
@@ -77,13 +78,20 @@ impl Driver {
         };
         let found = abide_reconcile::preview(&self.core, &SourceId(name), &complete);
         if let Some(held) = &found.held {
-            self.previewed.retain(|permit| *permit != held.permit);
-            self.previewed.push_back(held.permit.clone());
-            if self.previewed.len() > PREVIEWED_MAX {
-                self.previewed.pop_front();
-            }
+            self.remember_shown(held.permit.clone());
         }
         Answer::Replies(vec![Reply::Preview(preview(&found))])
+    }
+
+    fn remember_shown(&mut self, permit: Permit) {
+        self.previewed.retain(|shown| *shown != permit);
+        let of_source = self.previewed.iter().filter(|shown| shown.source == permit.source).count();
+        if of_source >= PREVIEWED_MAX
+            && let Some(oldest) = self.previewed.iter().position(|shown| shown.source == permit.source)
+        {
+            self.previewed.remove(oldest);
+        }
+        self.previewed.push_back(permit);
     }
 
     fn follow(&self, source: Option<&str>, commit: &str) -> Answer {
