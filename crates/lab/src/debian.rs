@@ -48,7 +48,7 @@ data=/var/lib/postgresql/data
 exec postgres -D $data -k /tmp -c listen_addresses='*' \"$@\"
 ";
     let home = newest("/usr/lib/postgresql");
-    let programs = ["initdb", "postgres", "psql"].map(|name| format!("{home}/bin/{name}"));
+    let programs = ["initdb", "pg_isready", "postgres", "psql"].map(|name| format!("{home}/bin/{name}"));
     // What it loads; that of the compiler for queries has as many bytes as all others together.
     let libraries = fs::read_dir(format!("{home}/lib")).unwrap().map(|entry| entry.unwrap().path());
     let libraries = libraries.filter(|path| path.extension().is_some_and(|end| end == "so"));

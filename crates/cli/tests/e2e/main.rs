@@ -10,6 +10,7 @@ mod crash;
 mod decisions;
 mod disk;
 mod documents;
+mod examples;
 mod guard;
 mod heal;
 mod hooks;
