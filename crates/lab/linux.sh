@@ -14,7 +14,7 @@
 #                                         └─ serial lines: console, output of the command, its status
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-cache=${CARGO_TARGET_DIR:-$here/../../target}/linux
+cache=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")/linux
 memory=1024 seconds=300 payload=() just_kernel=
 
 die() {

@@ -89,7 +89,7 @@ fn prepare(folder: &Path, port: u16) {
     }
     fs::write(folder.join("passwd"), users).unwrap();
     let config = format!(
-        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nLogLevel ERROR\n",
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nLogLevel FATAL\n",
         at("host"),
         at("key.pub")
     );
