@@ -6,6 +6,7 @@ use crate::{
     support::{boots, greeting, local, starts},
 };
 use abide_lab::{Neighbour, Repository, Rig, host_port, http::get, oci};
+use std::{net::UdpSocket, time::Duration};
 
 fn with_images(rig: &Rig) -> Repository {
     let repository = rig.repository("infra");
@@ -96,5 +97,30 @@ fn what_a_commit_no_longer_says_goes_and_data_stays() {
     let back = rig.wait("the first commit is back", |now| now.settled && now.source("infra").commit == first);
     assert!(back.source("infra").generation > snapshot.source("infra").generation);
     assert_eq!(starts(port.number), 2);
+    rig.end();
+}
+
+#[test]
+fn packets_follow_a_published_port() {
+    let (rig, port, neighbour) = (started(), host_port(), Neighbour::new());
+    let repository = rig.repository("infra");
+    repository.image("hello", &oci::hello());
+    let socket = neighbour.within(|| UdpSocket::bind("0.0.0.0:0")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    socket.connect(neighbour.sees(port.number)).unwrap();
+    // One socket all the time: the kernel remembers its flow, and where that led to.
+    for greeting in ["one", "two"] {
+        let document = web("web", greeting, port.number, "");
+        repository.write("web.yaml", &document.replace("ports: [{port: 8080,", "ports: [{protocol: UDP, port: 8080,"));
+        repository.deploy(greeting);
+        let answer = rig.until(&format!("a packet is answered by {greeting}"), || {
+            socket.send(b"?").ok()?;
+            let mut buffer = [0; 64];
+            let length = socket.recv(&mut buffer).ok()?;
+            Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
+        });
+        assert_eq!(answer, greeting);
+    }
+    drop(neighbour);
     rig.end();
 }
