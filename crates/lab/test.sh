@@ -49,7 +49,7 @@ say "the quickstart"
 ABIDE_RELEASE=$release crates/lab/quickstart.sh
 
 say "tests: unit, simulation, and end to end with the release"
-ABIDE_BIN=$release/abide cargo test --locked --workspace
+ABIDE_BIN=$release/abide cargo test --locked --workspace --no-fail-fast
 
 say "every deliberate mistake of the core is caught"
 cargo run --locked -q -p abide-sim --features mutants -- --mutants 500
