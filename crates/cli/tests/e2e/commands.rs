@@ -88,10 +88,10 @@ impl Drop for Running {
     }
 }
 
-/// Who tells it to leave may be ended with it.
 fn tell(rig: &Rig, what: &str) {
     let said = rig.abide(&["exec", "talker", "--", "sh", "-c", &format!("echo {what} > /tmp/told")]);
-    assert!(said.code == 0 || what == "leave" && said.code == 128 + 9, "{said}");
+    // Who tells it to leave may be ended with it, even before anybody heard that it was started.
+    assert!(said.code == 0 || what == "leave", "{said}");
 }
 
 /// Runs a command that is told something.
