@@ -2,6 +2,14 @@
 
 use crate::exit::Failure;
 use abide_agent::api::{Envelope, Reply, Request, VERSION};
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::kill,
+        socket::{getsockopt, sockopt::PeerCredentials},
+    },
+    unistd::Pid,
+};
 use std::{
     io::{self, BufRead, BufReader, Write},
     ops::ControlFlow,
@@ -32,6 +40,7 @@ impl Client {
     /// `None` if no agent listens there.
     pub(crate) fn connect(path: &Path) -> Result<Option<Self>, Failure> {
         match UnixStream::connect(path) {
+            Ok(stream) if is_of_the_dead(&stream) => Ok(None),
             Ok(stream) => Ok(Some(Self { stream, path: path.to_owned() })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
                 Ok(None)
@@ -83,6 +92,15 @@ impl Client {
             }
         }
     }
+}
+
+/// Whether who listens there was killed. A child that it was about to start may have its socket still, for a moment: whoever
+/// connects then is never answered.
+fn is_of_the_dead(stream: &UnixStream) -> bool {
+    let listener = getsockopt(stream, PeerCredentials).map(|peer| Pid::from_raw(peer.pid()));
+    // Of a listener in another pid namespace it is told that it is 0.
+    let is_there = |pid: Pid| pid.as_raw() == 0 || kill(pid, None) != Err(Errno::ESRCH);
+    listener.is_ok_and(|pid| !is_there(pid))
 }
 
 #[cfg(test)]

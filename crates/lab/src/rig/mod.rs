@@ -15,6 +15,7 @@ pub use repository::Repository;
 pub use status::{Instance, Snapshot, Source, Unit};
 
 use crate::traces::{self, Traces};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::{
     fs::{self, OpenOptions, Permissions},
     os::unix::{fs::PermissionsExt as _, net::UnixStream, process::ExitStatusExt as _},
@@ -111,10 +112,12 @@ impl Rig {
         assert!(self.agent.is_none(), "its agent runs");
         let log = OpenOptions::new().create(true).append(true).open(self.path("agent.log")).unwrap();
         let mut command = self.command(&["agent"]);
-        let agent = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        self.agent = Some(agent);
+        self.agent = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        let pid = self.agent();
         let socket = self.root().join("run/agent.sock");
-        self.until("the agent answers", || UnixStream::connect(&socket).ok());
+        // One that was killed may have left its socket to a child for a moment.
+        let is_its = |stream: &UnixStream| getsockopt(stream, PeerCredentials).unwrap().pid().unsigned_abs() == pid;
+        self.until("the agent answers", || UnixStream::connect(&socket).ok().filter(is_its));
     }
 
     /// The process of its agent.
