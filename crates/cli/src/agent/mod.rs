@@ -21,7 +21,8 @@ use abide_agent::{Agent, Hold, Mode, api::Request};
 use assemble::Assembled;
 use std::{io, ops::ControlFlow, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// How long an agent waits for commands that are under way on its root.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +33,7 @@ const CALLS: Duration = Duration::from_secs(5);
 /// Serves until a signal says that it is enough.
 pub(crate) fn run(here: &Here) -> Done {
     abide_host::memory::share_heaps();
-    log("info");
+    log(Level::INFO);
     let hold = match holder(here, PATIENCE)? {
         Holder::Us(hold) => hold,
         Holder::Other(_) => {
@@ -67,7 +68,7 @@ pub(crate) fn ask(
     request: Request,
     say: &mut dyn FnMut(Heard) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
-    log("warn");
+    log(Level::WARN);
     let Assembled { parts, ground } = assemble::assemble(here, hold)?;
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
     let agent = Agent::new(parts, mode)?;
@@ -84,10 +85,11 @@ pub(crate) fn ask(
 }
 
 /// What happens goes to standard error; `ABIDE_LOG` says how much (`debug`, or `abide_agent=debug,warn`).
-fn log(usual: &str) {
-    let filter = EnvFilter::try_from_env("ABIDE_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
+fn log(usual: Level) {
+    let asked = std::env::var("ABIDE_LOG").ok().and_then(|text| text.parse().ok());
+    let filter = asked.unwrap_or_else(|| Targets::new().with_default(usual));
     let is_coloured = Style::of(&io::stderr()) == Style::Coloured;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(is_coloured);
+    let layer = fmt::layer().with_writer(io::stderr).with_ansi(is_coloured);
     // A second request of one command finds it set up.
-    drop(subscriber.try_init());
+    drop(tracing_subscriber::registry().with(layer).with(filter).try_init());
 }
