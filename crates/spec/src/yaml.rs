@@ -184,7 +184,9 @@ impl Builder<'_> {
         loop {
             let Some((event, span)) = events.next() else { return Ok(None) };
             if event == Event::MappingEnd {
-                self.drop_doubles(&mut entries);
+                if may_have_doubles(&entries) {
+                    self.drop_doubles(&mut entries);
+                }
                 return Ok(Some(entries));
             }
             let Some(key) = self.node(event, span, events)? else { return Ok(None) };
@@ -248,6 +250,13 @@ impl Builder<'_> {
             self.mistakes.push(self.file.diagnostic(place, "tags (`!…`) are not taken; write the value alone"));
         }
     }
+}
+
+/// Most maps are small and right: there, comparing each with each costs less than sorting.
+fn may_have_doubles(entries: &[(Key, Node)]) -> bool {
+    const SMALL: usize = 16;
+    let is_double = |(n, (key, _)): (usize, &(Key, Node))| entries[..n].iter().any(|(other, _)| other.text == key.text);
+    entries.len() > SMALL || entries.iter().enumerate().any(is_double)
 }
 
 fn at(marker: Marker, width: usize) -> Place {
