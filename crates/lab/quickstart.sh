@@ -67,12 +67,17 @@ for port in $(published); do
   sed -i "s/hostPort: $port/hostPort: $free/" "$folder"/infra/*.yaml
 done
 
-# One request by HTTP, in a shell alone.
+# One request by HTTP, in a shell alone. A machine that is still starting may lose one, so it is asked again.
 request() {
-  exec 3<>"/dev/tcp/127.0.0.1/$1"
-  printf 'GET / HTTP/1.0\r\n\r\n' >&3
-  tr -d '\r' <&3 | sed '1,/^$/d'
-  exec 3>&-
+  for _ in $(seq 10); do
+    # shellcheck disable=SC2016  # the inner shell has the port
+    if timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && printf "GET / HTTP/1.0\r\n\r\n" >&3 && cat <&3' request "$1" \
+      | tr -d '\r' | sed '1,/^$/d' | grep .; then
+      return 0
+    fi
+  done
+  echo "nothing answers on port $1" >&2
+  return 1
 }
 
 say "an agent, and a repository that deploys what is pushed to it"
