@@ -35,6 +35,10 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+/// How often `..` is resolved again: any mount or rename of the machine meanwhile makes the kernel give up with `EAGAIN`.
+/// Who renames on and on doesn't hold us for ever.
+const TRIES: u32 = 1000;
+
 /// How links in a path are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolve {
@@ -187,11 +191,10 @@ impl Dir {
             Resolve::InRoot => ResolveFlag::RESOLVE_IN_ROOT,
         } | ResolveFlag::RESOLVE_NO_MAGICLINKS;
         let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
-        // Someone renaming directories meanwhile makes the kernel ask for another try; who keeps on doing so loses.
-        let mut tries = 0..8;
+        let mut again = 0..TRIES;
         loop {
             match openat2(&self.fd, path, how) {
-                Err(Errno::EAGAIN) if tries.next().is_some() => {}
+                Err(Errno::EAGAIN) if again.next().is_some() => {}
                 result => return result,
             }
         }

@@ -34,6 +34,31 @@ fn links_are_refused_beneath_and_followed_in_a_root() {
 }
 
 #[test]
+fn renames_elsewhere_disturb_nothing() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (folder, dir) = temporary();
+    dir.make_dirs("a/b", 0o700).unwrap();
+    dir.write("file", b"inside", 0o600, Sync::ThisBoot).unwrap();
+    let elsewhere = [folder.path().join("x"), folder.path().join("y")];
+    std::fs::create_dir(&elsewhere[0]).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let [one, other] = &elsewhere;
+            while !done.load(Ordering::Relaxed) {
+                std::fs::rename(one, other).and_then(|()| std::fs::rename(other, one)).unwrap();
+            }
+        });
+        for _ in 0..5000 {
+            let read = dir.read("a/../a/b/../../a/b/../../file", Resolve::InRoot, 99);
+            done.store(read.is_err(), Ordering::Relaxed);
+            assert_eq!(read.unwrap(), b"inside");
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
 fn only_regular_files_of_a_bounded_size_are_read() {
     let (folder, dir) = temporary();
     nix::unistd::mkfifo(&folder.path().join("fifo"), Mode::S_IRUSR).unwrap();

@@ -42,6 +42,10 @@ const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
 const RESOLVE_NO_SYMLINKS: u64 = 0x04;
 const RESOLVE_IN_ROOT: u64 = 0x10;
 
+/// How often `..` is resolved again: any mount or rename of the machine meanwhile makes the kernel give up with `EAGAIN`.
+/// Who renames on and on doesn't hold us for ever.
+const TRIES: u32 = 1000;
+
 /// Opens a path beneath a root.
 pub(crate) fn open_beneath(root: BorrowedFd<'_>, path: &str, flags: i32, links: Links) -> io::Result<OwnedFd> {
     #[repr(C)]
@@ -54,10 +58,17 @@ pub(crate) fn open_beneath(root: BorrowedFd<'_>, path: &str, flags: i32, links: 
     let links = if links == Links::None { RESOLVE_NO_SYMLINKS } else { 0 };
     let resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | links;
     let how = How { flags: (flags | libc::O_CLOEXEC) as u64, mode: 0, resolve };
-    // SAFETY: reads a text that ends with NUL, and a struct of the size given.
-    owned(unsafe {
-        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<How>())
-    })
+    let mut again = 0..TRIES;
+    loop {
+        // SAFETY: reads a text that ends with NUL, and a struct of the size given.
+        let opened = owned(unsafe {
+            libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<How>())
+        });
+        match opened {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && again.next().is_some() => {}
+            opened => return opened,
+        }
+    }
 }
 
 /// A new file system: named, its options, and how it is mounted. It is nowhere to be seen until it is [`attach`]ed.
