@@ -1,0 +1,7 @@
+//! Kubernetes: the cluster's objects as a source of what is wished, and as the place where its status goes.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`crd`] | what may be written in the cluster: the types of `abide_spec`, as custom resources |
+
+pub mod crd;
