@@ -216,7 +216,7 @@ async fn admit(door: Door, request: &Request, peer: Peer, inbox: &Inbox) -> Resu
             let (answer, answered) = oneshot::channel();
             drop(inbox.send(Message::Whose { source: name.clone(), answer }));
             let spec = answered.await.ok().flatten();
-            spec.and_then(|spec| may::repository(&spec.git.url).map(Path::to_owned))
+            spec.and_then(|spec| may::repository(&spec).map(Path::to_owned))
         }
     };
     let path = path.ok_or_else(no)?;

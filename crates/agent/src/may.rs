@@ -2,6 +2,7 @@
 //! needs. The kernel tells who it is (`SO_PEERCRED`), the file system whose the repository is.
 
 use crate::api::Request;
+use abide_reconcile::spec::kind::SourceSpec;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 use std::{
     ffi::CString,
@@ -37,8 +38,12 @@ pub(crate) fn about(request: &Request) -> Option<About> {
     source.cloned().map(About::Source)
 }
 
-/// Where a source's repository is, if it is on this machine.
-pub(crate) fn repository(url: &str) -> Option<&Path> {
+/// Where a source's repository is, if it follows one of this machine.
+pub(crate) fn repository(source: &SourceSpec) -> Option<&Path> {
+    path_of(&source.git()?.url)
+}
+
+fn path_of(url: &str) -> Option<&Path> {
     let path = match url.strip_prefix("file://") {
         Some(rest) => rest.strip_prefix("localhost").unwrap_or(rest),
         None => url,
@@ -86,9 +91,9 @@ mod tests {
     fn repositories_of_this_machine() {
         let path = Some(Path::new("/srv/infra.git"));
         for url in ["/srv/infra.git", "file:///srv/infra.git", "file://localhost/srv/infra.git"] {
-            assert_eq!(repository(url), path, "{url}");
+            assert_eq!(path_of(url), path, "{url}");
         }
-        assert_eq!(repository("https://git.example.org/infra.git"), None);
+        assert_eq!(path_of("https://git.example.org/infra.git"), None);
     }
 
     /// Needs root: it gives a folder away.

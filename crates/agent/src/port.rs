@@ -24,13 +24,13 @@ pub struct Details {
 
 /// Makes sources out of what the machine's owner wrote.
 pub trait SourceFactory: Send + Sync {
-    /// Begins to follow a repository. A [`Fault::Never`] says what is wrong with `spec`.
+    /// Begins to follow what `spec` names. A [`Fault::Never`] says what is wrong with `spec`.
     fn open(&self, opening: &Opening) -> Result<Opened, Fault>;
 
     /// What a commit that the source said before says, read from its cache without asking anybody.
     fn reopen(&self, id: &SourceId, spec: &SourceSpec, commit: &str) -> Result<Revision, Fault>;
 
-    /// Makes the content of the folder `spec.git.url` a commit in the source's cache, and reads it.
+    /// Makes the content of the folder that `spec` names a commit in the source's cache, and reads it.
     fn commit_folder(&self, id: &SourceId, spec: &SourceSpec) -> Result<Revision, Fault>;
 }
 

@@ -1,4 +1,4 @@
-//! `abide source`: the repositories that this machine follows.
+//! `abide source`: what this machine follows.
 
 use crate::{
     args::sources::{Add, SourceCommand, Which},
@@ -16,7 +16,7 @@ use abide_agent::{
 use abide_git::location;
 use abide_spec::{
     Name,
-    kind::{Credentials, GitSource, Grants, SourceSpec},
+    kind::{Credentials, Follow, GitSource, Grants, SourceSpec},
     quantity::Span,
 };
 use std::{path::Path, time::Duration};
@@ -70,7 +70,9 @@ fn add(here: &Here, command: &Add) -> Done {
         Some(file) => documents::source(file)?,
         None => described(command)?,
     };
-    location::parse(&spec.git.url).map_err(|error| Failure::refused(error.to_string()))?;
+    if let Some(git) = spec.git() {
+        location::parse(&git.url).map_err(|error| Failure::refused(error.to_string()))?;
+    }
     let (reply, by) = register(here, &name, spec)?;
     say(here, reply, by, command.output.format);
     Ok(Exit::Done)
@@ -88,7 +90,7 @@ fn described(command: &Add) -> Result<(Name, SourceSpec), Failure> {
     let git = GitSource { url, branch: command.branch.clone(), path: command.path.clone(), interval: command.interval };
     let file = |path: &Option<std::path::PathBuf>| path.as_deref().map(readable).transpose();
     let credentials = Credentials { token_file: file(&command.token_file)?, ca_file: file(&command.ca_file)? };
-    Ok((name, SourceSpec { git, credentials, grants: Grants::default() }))
+    Ok((name, SourceSpec { follow: Follow::Git(git), credentials, grants: Grants::default() }))
 }
 
 /// What is no URL is a path of this machine, seen from here.
@@ -118,9 +120,14 @@ pub(crate) fn name_of(url: &str) -> Result<Name, Failure> {
 }
 
 /// A repository or folder of this machine.
+pub(crate) fn repository(url: &str, branch: &str) -> GitSource {
+    GitSource { url: url.to_owned(), branch: branch.to_owned(), path: None, interval: INTERVAL }
+}
+
+/// A source that follows it.
 pub(crate) fn local(url: &str, branch: &str) -> SourceSpec {
-    let git = GitSource { url: url.to_owned(), branch: branch.to_owned(), path: None, interval: INTERVAL };
-    SourceSpec { git, credentials: Credentials::default(), grants: Grants::default() }
+    let git = repository(url, branch);
+    SourceSpec { follow: Follow::Git(git), credentials: Credentials::default(), grants: Grants::default() }
 }
 
 #[cfg(test)]

@@ -64,7 +64,9 @@ fn follow(arguments: &str) -> Result<String, Box<dyn Error>> {
     let (url, directory) = arguments.split_once('\n').ok_or("two lines are wanted")?;
     let settings = Settings {
         id: SourceId(Scope::new("infra")?),
-        spec: serde_json::from_value(serde_json::json!({ "git": { "url": url } }))?,
+        repository: serde_json::from_value(serde_json::json!({ "url": url }))?,
+        credentials: Default::default(),
+        grants: Default::default(),
         directory: directory.into(),
         program: "/proc/self/exe".into(),
         said: None,

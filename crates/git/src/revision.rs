@@ -56,8 +56,8 @@ pub enum ReopenError {
 /// What a commit that is in the source's cache says, without asking anybody.
 pub fn reopen(settings: &Settings, commit: &str) -> Result<Revision, ReopenError> {
     let id = Oid::from_str(commit).map_err(|_| ReopenError::Id(commit.to_owned()))?;
-    let context = Context { scope: &settings.id.0, grants: &settings.spec.grants };
-    let path = settings.spec.git.path.as_deref().unwrap_or_default();
+    let context = Context { scope: &settings.id.0, grants: &settings.grants };
+    let path = settings.repository.path.as_deref().unwrap_or_default();
     Ok(revise(cache::open(&settings.directory)?, id, path, context)?)
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 use abide_host::child::Rights;
 use abide_reconcile::{Attend, Fault, Progress, Revision, Source, SourceId, Wish};
-use abide_spec::kind::SourceSpec;
+use abide_spec::kind::{self, Credentials, Grants};
 use git2::{Oid, Reference};
 use std::{
     fs::{self, File},
@@ -38,8 +38,12 @@ const KEPT: usize = 16;
 pub struct Settings {
     /// Its name, and the scope of its units.
     pub id: SourceId,
-    /// What its owner wrote.
-    pub spec: SourceSpec,
+    /// The repository to follow.
+    pub repository: kind::GitSource,
+    /// How to get at it.
+    pub credentials: Credentials,
+    /// What its documents may ask for.
+    pub grants: Grants,
     /// Its state directory, which exists.
     pub directory: PathBuf,
     /// The program that has the hidden command `fetch`, as `/proc/self/exe`.
@@ -108,7 +112,7 @@ impl GitSource {
     /// Checks the URL, the branch and the path; nothing is read yet.
     pub fn new(settings: Settings) -> Result<Self, BadLocation> {
         crate::start();
-        let git = &settings.spec.git;
+        let git = &settings.repository;
         let location = location::parse(&git.url)?;
         if !Reference::is_valid_name(&format!("refs/heads/{}", git.branch)) {
             return Err(BadLocation::Branch(printable(git.branch.as_bytes())));
@@ -175,7 +179,7 @@ impl GitSource {
     }
 
     fn absent(&self) -> Revision {
-        let branch = &self.settings.spec.git.branch;
+        let branch = &self.settings.repository.branch;
         let text = match &self.said {
             Some(Tip::At(_)) => {
                 format!(
@@ -205,7 +209,7 @@ impl GitSource {
             _ => self.settings.keep.clone(),
         };
         let known: Vec<String> = known.into_iter().filter(|id| self.has(id)).collect();
-        let job = |known| Job::Read { path: path.to_owned(), branch: self.settings.spec.git.branch.clone(), known };
+        let job = |known| Job::Read { path: path.to_owned(), branch: self.settings.repository.branch.clone(), known };
         let mut reader = self.start(&job(known.clone()), rights, Input::Bytes(&[]))?;
         let answer = reader.answer(attend).map_err(|error| self.unworkable(error))?;
         let commit = match &answer {
@@ -249,7 +253,7 @@ impl GitSource {
             let remote = Remote::new(url, &secrets, self.settings.bounds.ask);
             self.remote = Some((secrets.clone(), remote.map_err(|error| self.unreachable(&error.to_string()))?));
         }
-        let branch = self.settings.spec.git.branch.clone();
+        let branch = self.settings.repository.branch.clone();
         let tip = self.remote.as_mut().map(|(_, remote)| remote.tip(&branch)).transpose();
         let tip = match tip.map_err(|error| self.unreachable(&error.to_string()))?.flatten() {
             None => return Ok(Some(Answer::Absent)),
@@ -280,7 +284,7 @@ impl GitSource {
     }
 
     fn secrets(&self) -> Result<Secrets, LookError> {
-        let credentials = &self.settings.spec.credentials;
+        let credentials = &self.settings.credentials;
         let read = |what, path: &Option<String>| path.as_deref().map(|path| read_secret(what, path)).transpose();
         Ok(Secrets {
             token: read("the token", &credentials.token_file)?,
@@ -306,7 +310,7 @@ impl GitSource {
     }
 
     fn unreachable(&self, why: &str) -> LookError {
-        LookError::Unreachable { url: self.settings.spec.git.url.clone(), why: why.to_owned() }
+        LookError::Unreachable { url: self.settings.repository.url.clone(), why: why.to_owned() }
     }
 
     fn unworkable(&self, error: WorkError) -> LookError {

@@ -8,8 +8,8 @@ use crate::{
     },
     id::{Kind, Name, UnitRef},
     kind::{
-        BootFile, ContainerSpec, Dependency, Grants, Mount, Port, Probe, Protocol, SourceSpec, VirtualMachineSpec,
-        VolumeForm, VolumeSpec,
+        BootFile, ContainerSpec, Credentials, Dependency, Follow, GitSource, Grants, Mount, Port, Probe, Protocol,
+        SourceSpec, VirtualMachineSpec, VolumeForm, VolumeSpec,
     },
     unit::UnitSpec,
 };
@@ -90,15 +90,15 @@ pub(crate) fn documents(documents: &[Document<'_>], grants: &Grants, is_whole: b
 /// Checks a source of the machine's owner.
 pub(crate) fn source(document: &Document<'_>, spec: &SourceSpec, mistakes: &mut Vec<Diagnostic>) {
     let mut say = |path: &[Part<'_>], text: String| mistakes.push(document.mistake(document.place(path), text));
-    let url = &spec.git.url;
-    let is_local = url.starts_with('/') || url.starts_with("file:///");
-    if !is_local && !url.starts_with("https://") {
-        let text = format!("{url:?} can't be followed: write an absolute path, file:///PATH or https://HOST/PATH");
-        say(&[Key("spec"), Key("git"), Key("url")], text);
-    }
-    let is_inside = |path: &String| !path.split('/').any(|part| matches!(part, "" | "." | ".."));
-    if spec.git.path.as_ref().is_some_and(|path| !is_inside(path)) {
-        say(&[Key("spec"), Key("git"), Key("path")], "expected a folder of the repository, as hosts/edge-7".to_owned());
+    match &spec.follow {
+        Follow::Git(git) => repository(git, &mut say),
+        // A field that nothing reads would be taken for one that works.
+        Follow::Kubernetes(_) if spec.credentials != Credentials::default() => {
+            let text =
+                "these are for repositories: an agent finds what it needs for its cluster in its pod or `KUBECONFIG`";
+            say(&[Key("spec"), Key("credentials")], text.to_owned());
+        }
+        Follow::Kubernetes(_) => {}
     }
     let files = [("tokenFile", &spec.credentials.token_file), ("caFile", &spec.credentials.ca_file)];
     for (field, file) in files {
@@ -111,6 +111,19 @@ pub(crate) fn source(document: &Document<'_>, spec: &SourceSpec, mistakes: &mut 
             let text = format!("expected an absolute path without `.` and `..`, not {path:?}");
             say(&[Key("spec"), Key("grants"), Key("hostPaths"), Index(n)], text);
         }
+    }
+}
+
+fn repository(git: &GitSource, say: &mut dyn FnMut(&[Part<'_>], String)) {
+    let url = &git.url;
+    let is_local = url.starts_with('/') || url.starts_with("file:///");
+    if !is_local && !url.starts_with("https://") {
+        let text = format!("{url:?} can't be followed: write an absolute path, file:///PATH or https://HOST/PATH");
+        say(&[Key("spec"), Key("git"), Key("url")], text);
+    }
+    let is_inside = |path: &String| !path.split('/').any(|part| matches!(part, "" | "." | ".."));
+    if git.path.as_ref().is_some_and(|path| !is_inside(path)) {
+        say(&[Key("spec"), Key("git"), Key("path")], "expected a folder of the repository, as hosts/edge-7".to_owned());
     }
 }
 

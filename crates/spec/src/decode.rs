@@ -2,7 +2,7 @@
 
 use crate::{
     diagnostic::{Diagnostic, Place, suggest},
-    id::{Kind, Name, UnitRef},
+    id::{Kind, Name, NodeName, UnitRef},
     quantity::{Bytes, Cpu, Span},
     yaml::{File, Node, Value},
 };
@@ -219,6 +219,12 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
 impl Decode for Name {
     fn decode(node: &Node, to: &mut Decoder<'_>) -> Option<Self> {
         to.parse(node, "a name")
+    }
+}
+
+impl Decode for NodeName {
+    fn decode(node: &Node, to: &mut Decoder<'_>) -> Option<Self> {
+        to.parse(node, "the name of a node")
     }
 }
 

@@ -20,6 +20,11 @@ pub enum Kind {
 #[serde(transparent)]
 pub struct Name(Arc<str>);
 
+/// The name of a Kubernetes node: a DNS subdomain (RFC 1123), names with dots between them, at most 253 characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct NodeName(Arc<str>);
+
 /// The scope of a unit: the name of its source, or its Kubernetes namespace.
 pub type Scope = Name;
 
@@ -58,6 +63,16 @@ pub struct BadName {
     pub text: String,
 }
 
+/// Why a text is no node's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is no name of a node: use names of a-z, 0-9 and - with dots between them, as `kubectl get nodes` shows it"
+)]
+pub struct BadNodeName {
+    /// What was written, cut to what fits a message.
+    pub text: String,
+}
+
 /// Why a text is no digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no digest: write the 64 hexadecimal digits of a SHA-256")]
@@ -73,6 +88,19 @@ impl Name {
             && bytes.last().is_some_and(is_word)
             && bytes.iter().all(|byte| is_word(byte) || *byte == b'-');
         if is_name { Ok(Self(text.into())) } else { Err(BadName { text: text.chars().take(80).collect() }) }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl NodeName {
+    /// Checks `text` against RFC 1123.
+    pub fn new(text: &str) -> Result<Self, BadNodeName> {
+        let is_name = text.len() <= 253 && text.split('.').all(|part| Name::new(part).is_ok());
+        if is_name { Ok(Self(text.into())) } else { Err(BadNodeName { text: text.chars().take(80).collect() }) }
     }
 
     /// The name as text.
@@ -115,6 +143,12 @@ impl fmt::Display for Name {
     }
 }
 
+impl fmt::Display for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Display for UnitRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.name)
@@ -151,6 +185,42 @@ impl std::str::FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, BadName> {
         Self::new(text)
+    }
+}
+
+impl std::str::FromStr for NodeName {
+    type Err = BadNodeName;
+
+    fn from_str(text: &str) -> Result<Self, BadNodeName> {
+        Self::new(text)
+    }
+}
+
+impl From<NodeName> for String {
+    fn from(name: NodeName) -> Self {
+        name.to_string()
+    }
+}
+
+impl TryFrom<String> for NodeName {
+    type Error = BadNodeName;
+
+    fn try_from(text: String) -> Result<Self, BadNodeName> {
+        Self::new(&text)
+    }
+}
+
+impl JsonSchema for NodeName {
+    fn schema_name() -> Cow<'static, str> {
+        "NodeName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "maxLength": 253,
+            "pattern": r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
+        })
     }
 }
 

@@ -27,7 +27,7 @@ mod yaml;
 
 pub use change::{Change, FieldChange, change};
 pub use diagnostic::Diagnostic;
-pub use id::{Digest, Kind, Name, Scope, UnitId, UnitRef};
+pub use id::{Digest, Kind, Name, NodeName, Scope, UnitId, UnitRef};
 pub use parse::{Context, Parsed, is_document, parse, parse_source};
 pub use tree::{MemoryTree, Tree, TreeFile};
 pub use unit::{Data, FileRef, ListedFile, Listing, Unit, UnitSpec};

@@ -169,9 +169,9 @@ pub struct Snapshot {
 pub struct SourceStatus {
     /// How it is called.
     pub name: String,
-    /// What is followed.
+    /// What is followed: the URL of a repository, a folder's path, or `kubernetes:NODE`.
     pub url: String,
-    /// The branch of it.
+    /// The branch of a repository.
     pub branch: String,
     /// The commit in force; empty before the first.
     pub commit: String,

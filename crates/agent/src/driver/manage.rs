@@ -12,7 +12,10 @@ use crate::{
     port::{Opened, Opening},
     talk::{Answer, Respond},
 };
-use abide_reconcile::{Fault, Revision, SourceId, Wish, spec::kind::SourceSpec};
+use abide_reconcile::{
+    Fault, Revision, SourceId, Wish,
+    spec::kind::{Follow, SourceSpec},
+};
 use std::path::Path;
 
 impl Driver {
@@ -27,7 +30,7 @@ impl Driver {
                 Ok(opened) => opened,
                 Err(fault) => return say(answer, Err(fault.to_string())),
             };
-            let mut records = vec![Record::Registered { spec: Box::new(kept), origin: Origin::Repository }];
+            let mut records = vec![Record::Registered { spec: Box::new(kept), origin: Origin::Followed }];
             let state = driver.followed.get(&id).map(|followed| &followed.state);
             records.extend(state.and_then(|state| state.pin.as_ref()).map(|_| Record::Unpinned));
             // What was said of a source before it was given up is over.
@@ -173,10 +176,14 @@ impl Driver {
             return say(answer, Err(format!("{path:?} is no absolute path")));
         }
         let registered = self.followed.get(&id).and_then(|followed| followed.state.registered.as_ref());
-        if registered.is_some_and(|(_, origin)| *origin == Origin::Repository) {
-            return say(answer, Err(format!("source {id} follows a repository: apply the folder under another name")));
+        if let Some((other, Origin::Followed)) = registered {
+            let text = format!("source {id} follows {}: apply the folder under another name", other.follow);
+            return say(answer, Err(text));
         }
-        spec.git.url = path;
+        let Follow::Git(git) = &mut spec.follow else {
+            return say(answer, Err(format!("{path} is a folder, and the request says to follow {}", spec.follow)));
+        };
+        git.url = path;
         let (folder, asked, kept) = (self.folder.join(id.to_string()), id.clone(), spec.clone());
         let is_known = self.followed.contains_key(&id);
         self.call(

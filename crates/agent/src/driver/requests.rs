@@ -59,8 +59,8 @@ impl Driver {
 
     fn sources_of(&self, repository: &Path) -> Answer {
         let registered = self.followed.values().filter_map(|followed| {
-            let (spec, Origin::Repository) = followed.state.registered.as_ref()? else { return None };
-            let is_it = may::repository(&spec.git.url) == Some(repository);
+            let (spec, Origin::Followed) = followed.state.registered.as_ref()? else { return None };
+            let is_it = may::repository(spec) == Some(repository);
             is_it.then(|| api::Registered { name: followed.id.to_string(), spec: spec.clone() })
         });
         Answer::Replies(vec![Reply::Sources { sources: registered.collect() }])

@@ -41,8 +41,10 @@ fn source(followed: &Followed, status: Option<&SourceStatus>) -> api::SourceStat
     let state = &followed.state;
     let (word, message) = state_of(followed, status);
     let (url, branch) = match &state.registered {
-        Some((spec, Origin::Repository)) => (spec.git.url.clone(), spec.git.branch.clone()),
-        Some((spec, Origin::Folder)) => (spec.git.url.clone(), String::new()),
+        Some((spec, origin)) => {
+            let branch = spec.git().filter(|_| *origin == Origin::Followed).map(|git| git.branch.clone());
+            (spec.follow.to_string(), branch.unwrap_or_default())
+        }
         None => Default::default(),
     };
     let accepted = state.accepted.clone().unwrap_or_default();

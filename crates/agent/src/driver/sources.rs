@@ -120,10 +120,10 @@ impl Driver {
         );
     }
 
-    /// Begins to follow a repository, unless nobody wants to know.
+    /// Begins to follow a source, unless nobody wants to know.
     pub(super) fn listen(&mut self, id: &SourceId) {
         let Some(followed) = self.followed.get_mut(id) else { return };
-        let Some((spec, Origin::Repository)) = followed.state.registered.clone() else { return };
+        let Some((spec, Origin::Followed)) = followed.state.registered.clone() else { return };
         let is_heard = followed.listener.is_some() || followed.is_opening;
         if self.reach != Reach::Follow || followed.state.suspension != Suspension::No || is_heard {
             return;

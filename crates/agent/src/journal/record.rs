@@ -31,7 +31,7 @@ pub enum Record {
     Registered {
         /// As written.
         spec: Box<SourceSpec>,
-        /// What its `url` is.
+        /// Whether it goes on by itself.
         origin: Origin,
     },
     /// The owner doesn't any more. What the source owns runs on.
@@ -98,8 +98,9 @@ pub enum Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Origin {
-    /// A repository, which is followed.
-    Repository,
+    /// A repository or a cluster, which is followed.
+    #[serde(rename = "repository")]
+    Followed,
     /// A folder, whose content becomes a commit each time it is applied.
     Folder,
 }

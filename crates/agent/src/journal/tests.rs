@@ -43,7 +43,7 @@ fn one_of_each() -> Vec<Record> {
         removals: [(unit_id("old"), Reclaim::Delete)].into(),
     };
     vec![
-        Record::Registered { spec: Box::new(spec), origin: Origin::Repository },
+        Record::Registered { spec: Box::new(spec), origin: Origin::Followed },
         accepted(1, "c1"),
         Record::Good { unit: unit("a") },
         Record::Settled { commit: "c1".to_owned() },

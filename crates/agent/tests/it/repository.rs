@@ -71,18 +71,24 @@ fn revision(id: &SourceId, spec: &SourceSpec, commit: &str, yaml: &str) -> Revis
     Revision { commit: commit.to_owned(), summary: format!("about {commit:.6}"), wish, files }
 }
 
+fn url(spec: &SourceSpec) -> Result<String, Fault> {
+    let git = spec.git().ok_or_else(|| Fault::Never(format!("{} can't be followed", spec.follow).into()))?;
+    Ok(git.url.clone())
+}
+
 /// Makes sources of them.
 #[derive(Debug)]
 pub(crate) struct Factory(pub(crate) Arc<Repositories>);
 
 impl SourceFactory for Factory {
     fn open(&self, opening: &Opening) -> Result<Opened, Fault> {
-        if opening.spec.git.url.starts_with("ssh") {
+        let url = url(&opening.spec)?;
+        if url.starts_with("ssh") {
             return Err(Fault::Never("ssh can't be followed".into()));
         }
         drop(self.0.changed.wait_while(self.0.state.lock().unwrap(), |state| state.slow).unwrap());
         let Opening { id, spec, said, .. } = opening.clone();
-        let source = Followed { repositories: Arc::clone(&self.0), id, spec, said, woken: 0, was_away: false };
+        let source = Followed { repositories: Arc::clone(&self.0), id, spec, url, said, woken: 0, was_away: false };
         let repositories = Arc::clone(&self.0);
         let wake = move || {
             repositories.state.lock().unwrap().wakes += 1;
@@ -99,7 +105,7 @@ impl SourceFactory for Factory {
     }
 
     fn commit_folder(&self, id: &SourceId, spec: &SourceSpec) -> Result<Revision, Fault> {
-        let commit = self.0.state.lock().unwrap().tips.get(&spec.git.url).cloned();
+        let commit = self.0.state.lock().unwrap().tips.get(&url(spec)?).cloned();
         self.reopen(id, spec, &commit.ok_or_else(|| Fault::Never("there is no such folder".into()))?)
     }
 }
@@ -108,6 +114,7 @@ struct Followed {
     repositories: Arc<Repositories>,
     id: SourceId,
     spec: SourceSpec,
+    url: String,
     said: Option<String>,
     woken: usize,
     was_away: bool,
@@ -124,7 +131,7 @@ impl Source for Followed {
                 self.was_away = true;
                 return Err(Fault::Again("the server is away".into()));
             }
-            let tip = state.tips.get(&self.spec.git.url).cloned().filter(|_| !state.away);
+            let tip = state.tips.get(&self.url).cloned().filter(|_| !state.away);
             if let Some(tip) = tip.filter(|tip| self.said.as_ref() != Some(tip) || self.was_away) {
                 self.was_away = false;
                 self.said = Some(tip.clone());

@@ -1,4 +1,4 @@
-//! Sources out of repositories and folders.
+//! Sources out of what the machine's owner wrote.
 
 use crate::exit::with_causes;
 use abide_agent::{Opened, Opening, SourceFactory};
@@ -6,7 +6,10 @@ use abide_git::{
     GitSource, Settings, folder,
     revision::{ReopenError, reopen},
 };
-use abide_reconcile::{Fault, Revision, SourceId, spec::kind::SourceSpec};
+use abide_reconcile::{
+    Fault, Revision, SourceId,
+    spec::kind::{Follow, SourceSpec},
+};
 use std::{
     fs,
     os::unix::fs::DirBuilderExt,
@@ -23,13 +26,24 @@ pub(super) struct Factory {
 }
 
 impl Factory {
+    /// How to follow a repository or folder, if that is what `spec` names.
     fn settings(&self, id: &SourceId, spec: &SourceSpec) -> Result<Settings, Fault> {
+        let SourceSpec { follow, credentials, grants } = spec.clone();
+        let repository = match follow {
+            Follow::Git(git) => git,
+            Follow::Kubernetes(_) => {
+                let text = "this agent follows repositories; the objects of a cluster are followed by `abide operator`";
+                return Err(Fault::Never(text.into()));
+            }
+        };
         let directory = self.sources.join(id.to_string());
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
         made.map_err(|error| Fault::Again(format!("making {}: {error}", directory.display()).into()))?;
         Ok(Settings {
             id: id.clone(),
-            spec: spec.clone(),
+            repository,
+            credentials,
+            grants,
             directory,
             program: PROGRAM.into(),
             said: None,
@@ -57,7 +71,7 @@ impl SourceFactory for Factory {
 
     fn commit_folder(&self, id: &SourceId, spec: &SourceSpec) -> Result<Revision, Fault> {
         let settings = self.settings(id, spec)?;
-        let commit = folder::commit(Path::new(&spec.git.url), &settings.directory);
+        let commit = folder::commit(Path::new(&settings.repository.url), &settings.directory);
         let commit = commit.map_err(|error| Fault::Again(with_causes(&error).into()))?;
         self.reopen(id, spec, &commit.to_string())
     }

@@ -1,6 +1,6 @@
 //! What is done once a push has landed. Nothing here can undo it, and nothing that fails here fails the push.
 
-use super::known::{Known, agent};
+use super::known::{Follower, Known, agent};
 use crate::{
     ask::{By, ask_of},
     exit::{Done, Exit},
@@ -9,7 +9,7 @@ use crate::{
     render::short,
     watch::Watch,
 };
-use abide_agent::api::{Registered, Request};
+use abide_agent::api::Request;
 use abide_git::hook::{Effect, Update, read_updates};
 use std::io;
 
@@ -27,7 +27,7 @@ pub(super) fn moved(here: &Here, is_committed: bool) -> Done {
     }
     let known = Known::ask(here)?;
     for source in known.sources() {
-        let branch = &source.spec.git.branch;
+        let branch = &source.repository.branch;
         let is_moved = updates.iter().any(|update| update.effect(branch) != Effect::None);
         if let (true, Some(agent)) = (is_moved, agent(here)?) {
             ask_of(agent, Request::Wake { source: source.name.clone() })?;
@@ -60,9 +60,9 @@ pub(super) fn received(here: &Here) -> Done {
     Ok(exit)
 }
 
-fn deployed<'a>(known: &'a Known, updates: &'a [Update]) -> Vec<(&'a Registered, String)> {
+fn deployed<'a>(known: &'a Known, updates: &'a [Update]) -> Vec<(&'a Follower, String)> {
     let each = known.sources().iter().flat_map(|source| updates.iter().map(move |update| (source, update)));
-    let deployed = each.filter_map(|(source, update)| match update.effect(&source.spec.git.branch) {
+    let deployed = each.filter_map(|(source, update)| match update.effect(&source.repository.branch) {
         Effect::Deploy(commit) => Some((source, commit.to_string())),
         Effect::DeleteDeployed | Effect::None => None,
     });

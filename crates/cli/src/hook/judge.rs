@@ -1,7 +1,7 @@
 //! `pre-receive`: whether a push may land. What is said is said on the pusher's screen.
 
 use super::{
-    known::{Known, agent},
+    known::{Follower, Known, agent},
     variable,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     output,
     render::{plan, short, style::Style},
 };
-use abide_agent::api::{Preview, Registered, Reply, Request};
+use abide_agent::api::{Preview, Reply, Request};
 use abide_git::{
     Oid,
     hook::{Effect, Options, Update, open_pushed, read_options, read_updates},
@@ -32,7 +32,7 @@ pub(super) fn run(here: &Here) -> Done {
         return Ok(Exit::Done);
     }
     for update in &updates {
-        let mut deployed = known.sources().iter().filter_map(|source| match update.effect(&source.spec.git.branch) {
+        let mut deployed = known.sources().iter().filter_map(|source| match update.effect(&source.repository.branch) {
             Effect::Deploy(commit) => Some((source, commit)),
             Effect::DeleteDeployed | Effect::None => None,
         });
@@ -52,14 +52,14 @@ pub(super) fn run(here: &Here) -> Done {
 
 /// Says what a reference that isn't deployed means.
 fn tell(known: &Known, update: &Update) {
-    let branches = known.sources().iter().map(|source| source.spec.git.branch.as_str());
+    let branches = known.sources().iter().map(|source| source.repository.branch.as_str());
     let texts = branches.filter_map(|branch| Some((update.effect(branch), update.text(branch)?)));
     // Of several sources the one whose branch goes has most to say.
     let text = texts.max_by_key(|(effect, _)| *effect == Effect::DeleteDeployed);
     output::say(&text.map(|(_, text)| text + "\n").unwrap_or_default());
 }
 
-fn judge(here: &Here, known: &Known, source: &Registered, commit: Oid, options: &Options) -> Done {
+fn judge(here: &Here, known: &Known, source: &Follower, commit: Oid, options: &Options) -> Done {
     let id = commit.to_string();
     let refused = |text: &str| {
         output::say(&format!("✖ {}  refused, and nothing was changed\n{}\n", short(&id), text.trim_end()));
@@ -97,20 +97,20 @@ fn judge(here: &Here, known: &Known, source: &Registered, commit: Oid, options: 
 }
 
 /// What a commit in quarantine says for a source, or all its mistakes.
-fn read(source: &Registered, commit: Oid) -> Result<Result<Vec<Unit>, String>, Failure> {
-    let path = source.spec.git.path.as_deref().unwrap_or_default();
+fn read(source: &Follower, commit: Oid) -> Result<Result<Vec<Unit>, String>, Failure> {
+    let path = source.repository.path.as_deref().unwrap_or_default();
     let snapshot = match tree::of_commit(open_pushed(variable)?, commit, path) {
         Ok(snapshot) => snapshot,
         Err(error) => return Ok(Err(crate::exit::with_causes(&error))),
     };
     let scope = Name::new(&source.name)?;
-    let context = Context { scope: &scope, grants: &source.spec.grants };
+    let context = Context { scope: &scope, grants: &source.grants };
     let parsed = revision::parse(&snapshot, path, context);
     let units = |parsed: abide_spec::Parsed| parsed.units.iter().map(|unit| Unit::clone(unit)).collect();
     Ok(parsed.map(units).map_err(|mistakes| revision::render(&mistakes)))
 }
 
-fn preview(here: &Here, source: &Registered, units: Vec<Unit>) -> Result<Preview, Failure> {
+fn preview(here: &Here, source: &Follower, units: Vec<Unit>) -> Result<Preview, Failure> {
     match say_of(here, Request::Preview { source: source.name.clone(), units })? {
         Reply::Preview(preview) => Ok(preview),
         _ => Err(Failure::failed("the agent answered something else: is it of another release?")),

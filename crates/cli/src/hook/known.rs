@@ -11,15 +11,28 @@ use abide_agent::{
     api::{Registered, Reply, Request},
 };
 use abide_git::{Repository, hook::repository_path};
-use abide_spec::{Name, kind::Grants};
+use abide_spec::{
+    Name,
+    kind::{Follow, GitSource, Grants},
+};
 use std::path::Path;
 
 /// What is known.
 pub(super) enum Known {
     /// Said by the agent, which runs.
-    Agent(Vec<Registered>),
+    Agent(Vec<Follower>),
     /// No agent runs. What its journals say, if the pusher may read them; else what a repository of ours is as a rule.
-    NoAgent(Vec<Registered>),
+    NoAgent(Vec<Follower>),
+}
+
+/// A source that follows the repository.
+pub(super) struct Follower {
+    /// How it is called, which is the scope of its units.
+    pub(super) name: String,
+    /// What it follows of it.
+    pub(super) repository: GitSource,
+    /// What its documents may ask for.
+    pub(super) grants: Grants,
 }
 
 impl Known {
@@ -37,7 +50,7 @@ impl Known {
         usual(&repository).map(|source| Self::NoAgent(vec![source]))
     }
 
-    pub(super) fn sources(&self) -> &[Registered] {
+    pub(super) fn sources(&self) -> &[Follower] {
         match self {
             Self::Agent(sources) | Self::NoAgent(sources) => sources,
         }
@@ -56,22 +69,24 @@ pub(super) fn agent(here: &Here) -> Result<Option<Client>, Failure> {
     })
 }
 
-fn sources(reply: Reply) -> Result<Vec<Registered>, Failure> {
+fn sources(reply: Reply) -> Result<Vec<Follower>, Failure> {
+    let follower = |Registered { name, spec }| match spec.follow {
+        Follow::Git(repository) => Some(Follower { name, repository, grants: spec.grants }),
+        Follow::Kubernetes(_) => None,
+    };
     match reply {
-        Reply::Sources { sources } => Ok(sources),
+        Reply::Sources { sources } => Ok(sources.into_iter().filter_map(follower).collect()),
         _ => Err(Failure::failed("the agent answered something else: is it of another release?")),
     }
 }
 
 /// What `abide init` registers. Grants are not known, so nothing is refused for want of one; the agent does that later.
-fn usual(repository: &Path) -> Result<Registered, Failure> {
+fn usual(repository: &Path) -> Result<Follower, Failure> {
     let opened = Repository::open_bare(repository)?;
     let head = opened.find_reference("HEAD")?;
     let branch = head.symbolic_target()?.and_then(|name| name.strip_prefix("refs/heads/")).unwrap_or("main");
     let name = crate::source::name_of(&repository.display().to_string())
         .or_else(|_| Ok::<_, Failure>(Name::new("pushed")?))?;
-    let mut spec = crate::source::local("", branch);
-    spec.grants =
-        Grants { host_paths: vec!["/".to_owned()], host_network: true, privileged: true, ..Grants::default() };
-    Ok(Registered { name: name.to_string(), spec })
+    let grants = Grants { host_paths: vec!["/".to_owned()], host_network: true, privileged: true, ..Grants::default() };
+    Ok(Follower { name: name.to_string(), repository: crate::source::repository("", branch), grants })
 }

@@ -97,7 +97,8 @@ fn a_path_narrows_and_is_named_where_it_is_wrong() {
     place.commit("two hosts");
     place.push();
     let url = text(&place.path("bare.git"));
-    let at = |path: &str| GitSource::new(place.settings(&url, |spec| spec.git.path = Some(path.to_owned())));
+    let at =
+        |path: &str| GitSource::new(place.settings(&url, |settings| settings.repository.path = Some(path.to_owned())));
     let say = |path: &str| said(&next(&mut at(path).unwrap()).unwrap());
     assert_eq!(say("hosts/a"), "a");
     assert_eq!(say("/hosts/a/"), "a");
@@ -120,7 +121,7 @@ fn a_branch_is_a_branch() {
     place.git("work", &["push", "-q", "../bare.git", "HEAD:hosts/a"]);
     let of = |branch: &str| {
         let url = text(&place.path("bare.git"));
-        GitSource::new(place.settings(&url, |spec| spec.git.branch = branch.to_owned()))
+        GitSource::new(place.settings(&url, |settings| settings.repository.branch = branch.to_owned()))
     };
     assert_eq!(said(&next(&mut of("hosts/a").unwrap()).unwrap()), "a");
     assert!(said(&next(&mut of("hosts").unwrap()).unwrap()).contains("there is no branch hosts yet"));

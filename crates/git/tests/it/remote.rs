@@ -18,10 +18,10 @@ use std::{
 
 fn settings(place: &Place, url: &str) -> Settings {
     fs::write(place.path("token"), format!("{TOKEN}\n")).unwrap();
-    place.settings(url, |spec| {
-        spec.git.interval = Span(Duration::from_millis(300));
-        spec.credentials.token_file = Some(text(&place.path("token")));
-        spec.credentials.ca_file = Some(text(&place.path("ca.pem")));
+    place.settings(url, |settings| {
+        settings.repository.interval = Span(Duration::from_millis(300));
+        settings.credentials.token_file = Some(text(&place.path("token")));
+        settings.credentials.ca_file = Some(text(&place.path("ca.pem")));
     })
 }
 
@@ -105,14 +105,14 @@ fn what_is_wrong_is_said_and_no_secret_is() {
         why.replace(&port.to_string(), "PORT").replace(&text(&place.path(".")), "PLACE/")
     };
     let told = [
-        try_it("bare.git", |_, settings| settings.spec.credentials.token_file = None),
+        try_it("bare.git", |_, settings| settings.credentials.token_file = None),
         try_it("bare.git", |place, _| fs::write(place.path("token"), "wr0ng").unwrap()),
-        try_it("bare.git", |_, settings| settings.spec.credentials.token_file = Some("/nowhere".to_owned())),
-        try_it("bare.git", |_, settings| settings.spec.credentials.ca_file = None),
+        try_it("bare.git", |_, settings| settings.credentials.token_file = Some("/nowhere".to_owned())),
+        try_it("bare.git", |_, settings| settings.credentials.ca_file = None),
         try_it("bare.git", |place, settings| {
-            settings.spec.credentials.ca_file = Some(text(&place.path("other.pem")));
+            settings.credentials.ca_file = Some(text(&place.path("other.pem")));
         }),
-        try_it("bare.git", |place, settings| settings.spec.credentials.ca_file = Some(text(&place.path("token")))),
+        try_it("bare.git", |place, settings| settings.credentials.ca_file = Some(text(&place.path("token")))),
         try_it("none.git", |_, _| {}),
         try_it("sha256.git", |_, _| {}),
         try_it("away/bare.git", |_, _| {}),

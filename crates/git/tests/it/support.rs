@@ -2,7 +2,10 @@
 
 use abide_git::{GitSource, Settings, source::Bounds};
 use abide_reconcile::{Attend, Fault, Progress, Revision, Source, SourceId, Wish};
-use abide_spec::{Name, kind::SourceSpec};
+use abide_spec::{
+    Name,
+    kind::{Credentials, Grants},
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -122,19 +125,21 @@ impl Place {
         self.git("work", &["push", "-q", "-f", "../bare.git", "HEAD:main"]);
     }
 
-    /// How to follow `url`; the spec is changed by `change`.
-    pub(crate) fn settings(&self, url: &str, change: impl FnOnce(&mut SourceSpec)) -> Settings {
-        let mut spec: SourceSpec = serde_json::from_value(serde_json::json!({ "git": { "url": url } })).unwrap();
-        change(&mut spec);
-        Settings {
+    /// How to follow `url`, but for what `change` changes.
+    pub(crate) fn settings(&self, url: &str, change: impl FnOnce(&mut Settings)) -> Settings {
+        let mut settings = Settings {
             id: SourceId(Name::new("infra").unwrap()),
-            spec,
+            repository: serde_json::from_value(serde_json::json!({ "url": url })).unwrap(),
+            credentials: Credentials::default(),
+            grants: Grants::default(),
             directory: self.path("state"),
             program: helper(),
             said: None,
             keep: Vec::new(),
             bounds: Bounds { ask: Duration::from_secs(10), fetch: Duration::from_secs(20), pack_bytes: 64 << 20 },
-        }
+        };
+        change(&mut settings);
+        settings
     }
 
     /// A source that follows the bare repository.

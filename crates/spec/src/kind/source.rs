@@ -1,23 +1,114 @@
-use crate::{decode::object, quantity::Span};
+use crate::{
+    decode::{Decode, Decoder, object},
+    id::NodeName,
+    quantity::Span,
+    yaml::Node,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// What to follow, and what it may ask for. Written by the machine's owner, never in a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(try_from = "Written", into = "Written")]
 pub struct SourceSpec {
-    /// The repository.
-    pub git: GitSource,
+    /// Where the wishes come from.
+    pub follow: Follow,
     /// How to get at it.
-    #[serde(default)]
     pub credentials: Credentials,
     /// What its documents may ask for beyond the default.
-    #[serde(default)]
     pub grants: Grants,
 }
 
-object!(SourceSpec { git "git" required, credentials "credentials" optional, grants "grants" optional });
+/// Where a source's wishes come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Follow {
+    /// The commits of a repository, or of a folder.
+    Git(GitSource),
+    /// The objects that a Kubernetes cluster has for a node.
+    Kubernetes(KubernetesSource),
+}
+
+/// The form in which a source is written and recorded: each way of following has a field, and exactly one is there.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["git"]}, {"required": ["kubernetes"]}]))]
+struct Written {
+    /// A repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "GitSource")]
+    git: Option<GitSource>,
+    /// A node of a Kubernetes cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "KubernetesSource")]
+    kubernetes: Option<KubernetesSource>,
+    /// How to get at a repository.
+    #[serde(default)]
+    credentials: Credentials,
+    /// What its documents may ask for beyond the default.
+    #[serde(default)]
+    grants: Grants,
+}
+
+/// The fields of which exactly one says what is followed.
+const WAYS: [&str; 2] = ["git", "kubernetes"];
+
+impl Decode for SourceSpec {
+    fn decode(node: &Node, to: &mut Decoder<'_>) -> Option<Self> {
+        let object = to.object(node, &["git", "kubernetes", "credentials", "grants"])?;
+        let follow = to.one_of(node, &WAYS).and_then(|way| match way {
+            "git" => object.required(way, to).map(Follow::Git),
+            _ => object.required(way, to).map(Follow::Kubernetes),
+        });
+        let credentials = object.optional("credentials", Default::default, to);
+        let grants = object.optional("grants", Default::default, to);
+        Some(Self { follow: follow?, credentials: credentials?, grants: grants? })
+    }
+}
+
+impl TryFrom<Written> for SourceSpec {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let Written { git, kubernetes, credentials, grants } = written;
+        let follow = match (git, kubernetes) {
+            (Some(git), None) => Follow::Git(git),
+            (None, Some(kubernetes)) => Follow::Kubernetes(kubernetes),
+            _ => return Err("a source follows exactly one of `git` and `kubernetes`"),
+        };
+        Ok(Self { follow, credentials, grants })
+    }
+}
+
+impl From<SourceSpec> for Written {
+    fn from(SourceSpec { follow, credentials, grants }: SourceSpec) -> Self {
+        let (git, kubernetes) = match follow {
+            Follow::Git(git) => (Some(git), None),
+            Follow::Kubernetes(kubernetes) => (None, Some(kubernetes)),
+        };
+        Self { git, kubernetes, credentials, grants }
+    }
+}
+
+impl SourceSpec {
+    /// The repository or folder, if that is what it follows.
+    pub fn git(&self) -> Option<&GitSource> {
+        match &self.follow {
+            Follow::Git(git) => Some(git),
+            Follow::Kubernetes(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Follow {
+    /// What is followed, as one word: a URL or a path, or `kubernetes:NODE`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Git(git) => f.write_str(&git.url),
+            Self::Kubernetes(kubernetes) => write!(f, "kubernetes:{}", kubernetes.node),
+        }
+    }
+}
 
 /// A repository to follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +141,16 @@ fn branch() -> String {
 fn interval() -> Span {
     Span(Duration::from_secs(30))
 }
+
+/// A node of a Kubernetes cluster: the objects that name it in `spec.node` are wished here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KubernetesSource {
+    /// The name that the cluster has for this machine, as `kubectl get nodes` shows it.
+    pub node: NodeName,
+}
+
+object!(KubernetesSource { node "node" required });
 
 /// Files that only root can read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,7 +1,11 @@
 //! What is written, and what comes of it: each file of `mistakes` beside its diagnostics, each example as it is.
 
 use crate::support::{expect, folder, scope, tree};
-use abide_spec::{Context, MemoryTree, Unit, kind::Grants, parse, parse_source};
+use abide_spec::{
+    Context, MemoryTree, Unit,
+    kind::{Grants, SourceSpec},
+    parse, parse_source,
+};
 use proptest::prelude::*;
 use std::{fs, path::Path, sync::Arc};
 
@@ -88,10 +92,51 @@ fn where_a_unit_is_written_does_not_matter() {
 fn a_source_is_read_from_its_own_file() {
     let text = "apiVersion: abide.dev/v1alpha1\nkind: Source\nmetadata: {name: infra}\nspec:\n  git: {url: \"https://git.example.org/infra.git\", interval: 1m}\n  grants: {hostPaths: [/srv/data]}\n";
     let (name, spec) = parse_source("source.yaml", text.as_bytes()).unwrap();
-    assert_eq!((name.as_str(), spec.git.branch.as_str()), ("infra", "main"));
+    assert_eq!((name.as_str(), spec.git().unwrap().branch.as_str()), ("infra", "main"));
     assert_eq!(spec.grants.host_paths, ["/srv/data"]);
     let text = text.replace("https:", "ext:");
     assert!(parse_source("source.yaml", text.as_bytes()).is_err());
+}
+
+#[test]
+fn a_source_follows_one_thing() {
+    let read = |spec: &str| {
+        let text = format!("apiVersion: abide.dev/v1alpha1\nkind: Source\nmetadata: {{name: node}}\nspec: {spec}\n");
+        let read = parse_source("source.yaml", text.as_bytes());
+        read.map(|(_, spec)| spec)
+            .map_err(|mistakes| mistakes.iter().map(|mistake| mistake.message.clone()).collect::<Vec<_>>().join("\n"))
+    };
+    let spec = read("{kubernetes: {node: n1.example.org}, grants: {hostNetwork: true}}").unwrap();
+    assert_eq!(spec.follow.to_string(), "kubernetes:n1.example.org");
+    let both = "exactly one of `git`, `kubernetes` must be here; several are";
+    assert_eq!(read("{kubernetes: {node: n1}, git: {url: /srv/infra.git}}").unwrap_err(), both);
+    let none = "exactly one of `git`, `kubernetes` must be here; none is";
+    assert_eq!(read("{grants: {hostNetwork: true}}").unwrap_err(), none);
+    insta::assert_snapshot!(read("{kubernetes: {node: N1}}").unwrap_err(), @r#""N1" is no name of a node: use names of a-z, 0-9 and - with dots between them, as `kubectl get nodes` shows it"#);
+    insta::assert_snapshot!(read("{kubernetes: {node: n1}, credentials: {tokenFile: /etc/token}}").unwrap_err(), @"these are for repositories: an agent finds what it needs for its cluster in its pod or `KUBECONFIG`");
+}
+
+/// What is recorded in journals and said to an agent of another release.
+#[test]
+fn sources_keep_their_recorded_form() {
+    let read = |text: &str| serde_json::from_str::<SourceSpec>(text);
+    for (written, recorded) in [
+        (
+            r#"{"git":{"url":"/srv/infra.git"}}"#,
+            r#"{"git":{"url":"/srv/infra.git","branch":"main","path":null,"interval":"30s"},"credentials":{"tokenFile":null,"caFile":null},"grants":{"hostPaths":[],"hostNetwork":false,"privileged":false,"registries":[],"insecureRegistries":[]}}"#,
+        ),
+        (
+            r#"{"kubernetes":{"node":"n1"}}"#,
+            r#"{"kubernetes":{"node":"n1"},"credentials":{"tokenFile":null,"caFile":null},"grants":{"hostPaths":[],"hostNetwork":false,"privileged":false,"registries":[],"insecureRegistries":[]}}"#,
+        ),
+    ] {
+        let spec = read(written).unwrap();
+        assert_eq!(serde_json::to_string(&spec).unwrap(), recorded);
+        assert_eq!(read(recorded).unwrap(), spec);
+    }
+    assert!(read("{}").is_err());
+    assert!(read(r#"{"git":{"url":"/x"},"kubernetes":{"node":"n1"}}"#).is_err());
+    assert!(read(r#"{"hub":{},"git":{"url":"/x"}}"#).is_err());
 }
 
 proptest! {
