@@ -1,6 +1,9 @@
 //! Git behind https, as users have it: nginx with `git http-backend`, a certificate of an authority of one's own, and a token.
 
-use crate::ports::{HostPort, host_port};
+use crate::{
+    certificates,
+    ports::{HostPort, host_port},
+};
 use std::{
     fs,
     net::TcpStream,
@@ -54,7 +57,9 @@ impl GitServer {
     /// Serves the repositories in this folder, where its own files are as well: `ca.pem` says who vouches for it, and
     /// `other.pem` is somebody else.
     pub fn start(folder: &Path) -> Self {
-        certificates(folder);
+        certificates::authority(folder, "ca");
+        certificates::authority(folder, "other");
+        certificates::server(folder, "DNS:localhost");
         fs::write(folder.join("users"), format!("git:{{PLAIN}}{TOKEN}\n")).unwrap();
         let mut server = Self { folder: folder.to_owned(), port: host_port(), children: Vec::new() };
         server.back();
@@ -120,18 +125,4 @@ impl Drop for GitServer {
     fn drop(&mut self) {
         self.away();
     }
-}
-
-fn certificates(folder: &Path) {
-    let file = |name: &str| format!("{}/{name}", folder.display());
-    let make = |name: &str, more: &[&str]| {
-        let (key, certificate) = (file(&format!("{name}.key")), file(&format!("{name}.pem")));
-        let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
-        crate::run("openssl", &[&new[..], &["-keyout", &key, "-out", &certificate], more].concat());
-    };
-    make("ca", &["-subj", "/CN=ours", "-addext", "basicConstraints=critical,CA:TRUE"]);
-    make("other", &["-subj", "/CN=other"]);
-    let named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
-    let no_authority = ["-addext", "basicConstraints=critical,CA:FALSE"];
-    make("server", &[&named[..], &no_authority, &["-CA", &file("ca.pem"), "-CAkey", &file("ca.key")]].concat());
 }

@@ -8,6 +8,7 @@
 //! | `registry` | Debian's registry, on a port that the kernel chose |
 //! | `git_server` | Git behind https, with a token and an authority of its own |
 //! | `ssh` | other users, who come by ssh |
+//! | `api_server` | a Kubernetes API server with its etcd |
 //! | `server` | servers that answer as a test wants |
 //! | `rig` | a machine of one's own: root, agent, repository |
 //! | `neighbour`, `http` | who asks, from outside or from here |
@@ -15,12 +16,15 @@
 //! | `traces` | what the kernel has of a root |
 //!
 //! Scripts: `test.sh` is all that must hold before a change lands, `linux.sh` runs a command in a small Linux, `scenarios/` is
-//! what is tested there, and `quickstart.sh` shows the main job. The binary `abide-lab` makes images for them.
+//! what is tested there, and `quickstart.sh` shows the main job; `apiserver/build.sh` builds the API server. The binary `abide-lab`
+//! makes images for them, and runs a command beside an API server.
 //!
 //! Whatever can't go on here stops the test: helpers panic, and say what they were doing.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod api_server;
+mod certificates;
 pub mod debian;
 mod git_server;
 pub mod http;
@@ -34,6 +38,7 @@ pub mod server;
 pub mod ssh;
 mod traces;
 
+pub use api_server::{ApiServer, Backup, SYSTEM, assets};
 pub use git_server::{GitServer, TOKEN};
 pub use neighbour::{Answers, Neighbour};
 pub use ports::{HostPort, host_port};
