@@ -34,7 +34,10 @@ rustup target add x86_64-unknown-linux-musl x86_64-unknown-none
 say "format"
 cargo fmt --all --check
 (cd crates/guest && cargo fmt --check)
-shellcheck .ci/run crates/lab/*.sh crates/lab/linux-init crates/lab/scenarios/*.sh crates/cli/tests/docs/*.sh crates/cli/tests/docs/stages/*
+shellcheck .ci/run crates/lab/*.sh crates/lab/apiserver/build.sh crates/lab/linux-init crates/lab/scenarios/*.sh crates/cli/tests/docs/*.sh crates/cli/tests/docs/stages/*
+
+say "the Kubernetes API server, from the cache or built into it"
+crates/lab/apiserver/build.sh
 
 say "lint"
 cargo clippy --locked --workspace --all-targets -- -D warnings
