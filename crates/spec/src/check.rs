@@ -366,7 +366,10 @@ impl<'d, 'f> Together<'d, 'f> {
             for (n, port) in unit_ports(document).iter().enumerate() {
                 let Some(host_port) = port.host_port else { continue };
                 let at = [Key("spec"), Key("ports"), Index(n), Key("hostPort")];
-                let Some((other, m)) = taken.insert((port.protocol, host_port), (document, n)) else { continue };
+                let Some((other, m)) = taken.get(&(port.protocol, host_port)).copied() else {
+                    taken.insert((port.protocol, host_port), (document, n));
+                    continue;
+                };
                 let text = format!("host port {host_port} is published twice; give one of them another");
                 let mistake = document.mistake(document.place(&at), text);
                 let there = [Key("spec"), Key("ports"), Index(m), Key("hostPort")];
@@ -443,7 +446,10 @@ impl<'d, 'f> Together<'d, 'f> {
             let document = self.units[&cycle[0]];
             let around: Vec<String> = cycle.iter().chain([&cycle[0]]).map(ToString::to_string).collect();
             let text = format!("each waits for the next, so none ever starts: {}", around.join(" → "));
-            self.mistakes.push(document.mistake(document.place(&[Key("spec"), Key("dependsOn")]), text));
+            let at = [Key("spec"), Key("dependsOn")];
+            let mistake = document.mistake(document.place(&at), text);
+            let others = cycle[1..].iter().map(|unit| self.units[unit]);
+            self.mistakes.push(others.fold(mistake, |mistake, other| also(mistake, other, &at, "and it waits here")));
         }
     }
 }

@@ -28,6 +28,6 @@ mod yaml;
 pub use change::{Change, FieldChange, change};
 pub use diagnostic::Diagnostic;
 pub use id::{Digest, Kind, Name, NodeName, Scope, UnitId, UnitRef};
-pub use parse::{Context, Parsed, is_document, parse, parse_source};
+pub use parse::{Context, Parsed, is_document, parse, parse_apart, parse_source};
 pub use tree::{MemoryTree, Tree, TreeFile};
 pub use unit::{Data, FileRef, ListedFile, Listing, Unit, UnitSpec};

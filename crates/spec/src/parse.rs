@@ -33,6 +33,13 @@ pub struct Context<'a> {
 
 /// Reads every `*.yaml` and `*.yml` file of the tree, hidden files and folders left out, and checks it as a whole.
 pub fn parse(tree: &dyn Tree, context: Context<'_>) -> Result<Parsed, Vec<Diagnostic>> {
+    let (parsed, mistakes) = parse_apart(tree, context);
+    if mistakes.is_empty() { Ok(parsed) } else { Err(mistakes) }
+}
+
+/// The same for documents that stand or fall apart: the units that could be read, those of documents with mistakes among
+/// them, and the mistakes.
+pub fn parse_apart(tree: &dyn Tree, context: Context<'_>) -> (Parsed, Vec<Diagnostic>) {
     let files = tree.files();
     let mut mistakes = Vec::new();
     let read = read(tree, &files, &mut mistakes);
@@ -53,19 +60,15 @@ pub fn parse(tree: &dyn Tree, context: Context<'_>) -> Result<Parsed, Vec<Diagno
     });
     check::documents(&documents, context.grants, is_whole, &mut mistakes);
     let mut resolver = Resolver::new(tree, &files, &documents);
-    let units: Vec<Arc<Unit>> = documents
+    let mut units: Vec<Arc<Unit>> = documents
         .iter()
         .filter_map(|document| resolver.unit(document, context, is_whole, &mut mistakes))
         .map(Arc::new)
         .collect();
-    if mistakes.is_empty() {
-        let mut units = units;
-        units.sort_by(|one, other| one.id.cmp(&other.id));
-        return Ok(Parsed { units, files: resolver.into_files() });
-    }
+    units.sort_by(|one, other| one.id.cmp(&other.id));
     mistakes.sort();
     mistakes.dedup();
-    Err(mistakes)
+    (Parsed { units, files: resolver.into_files() }, mistakes)
 }
 
 /// Reads the one `Source` of a file that the machine's owner wrote.

@@ -201,6 +201,9 @@ impl<'a> Resolver<'a> {
         if let Some(file) = self.known.get(path) {
             return Ok(file.clone());
         }
+        if !self.tree.is_repository() {
+            return Err(format!("there is no repository here that {path:?} could be of: use hostPath or a registry"));
+        }
         let clean = path.trim_end_matches('/');
         let is_inside = !clean.split('/').any(|part| matches!(part, "" | "." | ".."));
         if !is_inside {

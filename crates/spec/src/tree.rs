@@ -2,10 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-/// A complete, unchanging folder of files. Paths are relative, with `/`, without `.` and `..`, sorted.
+/// A complete, unchanging folder of files. Paths are relative, with `/`, without `.` and `..`.
 pub trait Tree {
-    /// All files, symbolic links followed inside the tree.
+    /// All files, symbolic links followed inside the tree. Of two documents that can't both be, the later is mistaken.
     fn files(&self) -> Vec<TreeFile>;
+
+    /// Whether documents may name its files: there may be nothing but documents.
+    fn is_repository(&self) -> bool {
+        true
+    }
 
     /// The content of one of them.
     fn read(&self, path: &str) -> Result<Arc<[u8]>, String>;

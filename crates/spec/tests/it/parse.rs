@@ -156,3 +156,40 @@ proptest! {
         let _ = units(&MemoryTree([("a.yaml".to_owned(), bytes.into())].into()), &Grants::default());
     }
 }
+
+/// A tree of documents alone.
+struct Objects(MemoryTree);
+
+impl abide_spec::Tree for Objects {
+    fn files(&self) -> Vec<abide_spec::TreeFile> {
+        self.0.files()
+    }
+
+    fn is_repository(&self) -> bool {
+        false
+    }
+
+    fn read(&self, path: &str) -> Result<Arc<[u8]>, String> {
+        self.0.read(path)
+    }
+}
+
+#[test]
+fn documents_that_stand_alone_are_read_beside_broken_ones() {
+    let container = |name: &str, rest: &str| {
+        format!("apiVersion: abide.dev/v1alpha1\nkind: Container\nmetadata: {{name: {name}}}\nspec: {{{rest}}}\n")
+    };
+    let objects = Objects(tree([
+        ("a.yaml", container("a", "image: nginx").as_str()),
+        ("b.yaml", container("b", "imagee: nginx").as_str()),
+        ("c.yaml", container("c", "image: 'oci:a.yaml'").as_str()),
+        ("d.yaml", container("d", "image: nginx, dependsOn: [{unit: Container/b}]").as_str()),
+    ]));
+    let (scope, grants) = (scope(), Grants::default());
+    let (parsed, mistakes) = abide_spec::parse_apart(&objects, Context { scope: &scope, grants: &grants });
+    let names: Vec<&str> = parsed.units.iter().map(|unit| unit.id.name.as_str()).collect();
+    assert_eq!(names, ["a", "c", "d"], "what can be read; who is mistaken is told by the mistakes");
+    let mistaken: Vec<&str> = mistakes.iter().map(|mistake| &*mistake.file).collect();
+    assert_eq!(mistaken, ["b.yaml", "b.yaml", "c.yaml"]);
+    assert!(mistakes[2].message.contains("no repository here"), "{}", mistakes[2].message);
+}
