@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{driver::Driver, listen::Listener};
+use crate::{driver::Driver, listen::Listener, telling::Telling};
 
 /// What is done when a record is written, or could not be.
 pub(crate) type Then = Box<dyn FnOnce(&mut Driver, Result<(), Fault>) + Send>;
@@ -24,6 +24,8 @@ pub(crate) struct Followed {
     pub(crate) state: State,
     pub(crate) desk: Desk,
     pub(crate) listener: Option<Listener>,
+    /// Who else is told how it stands.
+    pub(crate) telling: Option<Telling>,
     /// The repository is being opened, and looked at as soon as it is.
     pub(crate) is_opening: bool,
     /// What a listener said last: it says it again after it had lost the source.
@@ -113,6 +115,7 @@ impl Followed {
             state,
             desk,
             listener: None,
+            telling: None,
             is_opening: false,
             said: None,
             trouble,

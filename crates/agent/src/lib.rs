@@ -18,6 +18,7 @@ mod news;
 mod port;
 mod probe;
 mod talk;
+mod telling;
 
 pub use agent::{Agent, Mode, Parts, Paths, StartError, Sweep, runtime};
 pub use clock::Clock;
@@ -25,4 +26,6 @@ pub use door::ListenError;
 pub use files::KeepError;
 pub use hints::Hints;
 pub use hold::{Hold, HoldError};
-pub use port::{Details, Inspector, Opened, Opening, SourceFactory};
+pub use port::{
+    Details, Happened, Inspector, Opened, Opening, Reporter, SourceFactory, SourceReport, SourceState, UnitReport,
+};

@@ -36,7 +36,7 @@ impl Listener {
         inbox: Inbox,
     ) -> io::Result<Self> {
         let (stop, stopped) = channel();
-        let Opened { mut source, wake } = opened;
+        let Opened { mut source, wake, reporter: _ } = opened;
         let attend =
             Listening { id: id.clone(), stopped: Mutex::new(stopped), inbox: inbox.clone(), pause: Pause::default() };
         let say = move |result| drop(inbox.send(Message::Said { source: id.clone(), listener: number, result }));

@@ -1,7 +1,8 @@
 //! What the agent needs of others besides [`abide_reconcile::Backend`]. All of it may block: each call gets a thread.
 
-use abide_reconcile::{Fault, InstanceId, Revision, Source, SourceId, UnitId, spec::kind::SourceSpec};
-use std::{fmt, net::Ipv4Addr, time::Duration};
+use crate::api;
+use abide_reconcile::{Digest, Fault, InstanceId, Revision, Source, SourceId, UnitId, spec::kind::SourceSpec};
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr, sync::Arc, time::Duration};
 
 /// What is asked about instances by probes and by people.
 pub trait Inspector: Send + Sync {
@@ -53,6 +54,133 @@ pub struct Opened {
     pub source: Box<dyn Source>,
     /// Makes it look at once.
     pub wake: Box<dyn Fn() + Send + Sync>,
+    /// Who else wants to know how it stands with the source and its units.
+    pub reporter: Option<Arc<dyn Reporter>>,
+}
+
+/// Where a source's status goes besides the local API: to the cluster, to the hub. It is told from within the agent's loop,
+/// so nothing here may block; what was told last is what counts, and it may be told twice.
+pub trait Reporter: Send + Sync {
+    /// All there is of the source. It is told once, as soon as the world was seen and what an earlier run accepted is back
+    /// in force: a unit that isn't named here is neither wished nor there.
+    fn everything(&self, units: BTreeMap<UnitId, UnitReport>);
+
+    /// Units that changed since. `None` says that there is nothing of it any more, neither wished nor there.
+    fn units(&self, changed: BTreeMap<UnitId, Option<UnitReport>>);
+
+    /// The source itself changed.
+    fn source(&self, source: SourceReport);
+
+    /// Something that a person would want to see.
+    fn happened(&self, unit: &UnitId, what: Happened, text: &str);
+}
+
+/// A unit as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnitReport {
+    /// As `abide get` shows it.
+    pub status: api::UnitStatus,
+    /// The version that is wished; none where it is to go.
+    pub wanted: Option<Digest>,
+    /// That version is bad: the last good one is to run instead.
+    pub taken_back: bool,
+}
+
+/// A source as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SourceReport {
+    /// The newest commit that the Reconciler was told of, refused, held or in force.
+    pub told: Option<String>,
+    /// The commit in force.
+    pub in_force: Option<String>,
+    /// In one word.
+    pub state: SourceState,
+    /// Why it is in that state, and what to do.
+    pub message: String,
+    /// What the guard asks, if it does.
+    pub held: Option<api::Held>,
+}
+
+/// A source's state in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceState {
+    /// What it says is in force, or on its way there.
+    Following,
+    /// The newest commit is broken; the one before stays in force.
+    Refused,
+    /// The guard asks, or what was decided can't be written.
+    Held,
+    /// No commits are taken.
+    Suspended,
+    /// It can't be asked.
+    Unreachable,
+    /// It was given up.
+    Withdrawn,
+}
+
+/// What happened to a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Happened {
+    /// What it needs is being pulled, unpacked and checked.
+    Preparing,
+    /// That is done.
+    Prepared,
+    /// A version of it is being started.
+    Starting,
+    /// It was.
+    Started,
+    /// It took over the unit's ports.
+    Serving,
+    /// What runs was changed in place.
+    Updated,
+    /// What runs is being stopped.
+    Stopping,
+    /// It was.
+    Stopped,
+    /// It is being killed, as its liveness probe says.
+    Killing,
+    /// It ended by itself.
+    Exited,
+    /// It ran to its end as it should.
+    Completed,
+    /// A version is bad: the last good one is to run instead.
+    TakenBack,
+    /// There is nothing of it any more.
+    Removed,
+    /// Something that was to be done could not be.
+    Failed,
+}
+
+impl SourceState {
+    /// The word of the local API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Following => "following",
+            Self::Refused => "refused",
+            Self::Held => "held",
+            Self::Suspended => "suspended",
+            Self::Unreachable => "unreachable",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+impl Happened {
+    /// The [`api::Happening::kind`] that it is told as.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Preparing | Self::Starting | Self::Stopping | Self::Killing | Self::TakenBack => "step",
+            Self::Prepared
+            | Self::Started
+            | Self::Serving
+            | Self::Updated
+            | Self::Stopped
+            | Self::Completed
+            | Self::Removed => "done",
+            Self::Exited => "exited",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 impl fmt::Debug for Opened {

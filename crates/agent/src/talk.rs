@@ -10,7 +10,7 @@
 //! and then the loop is asked whether it missed an end.
 
 use crate::{
-    api::{Happening, Outcome, Reply, Request, Snapshot},
+    api::{Happening, Outcome, Reply, Request, Snapshot, UnitStatus},
     driver::{Inbox, Message},
     news::News,
     port::Inspector,
@@ -89,7 +89,7 @@ pub(crate) async fn converse(
             Ok(())
         }
         Some(Answer::Snapshot(snapshot)) => {
-            let completed = tokio::task::spawn_blocking(move || complete(snapshot, &*inspector)).await;
+            let completed = tokio::task::spawn_blocking(move || complete_all(snapshot, &*inspector)).await;
             say(to, completed.map_or_else(|_| ending(), Reply::Snapshot)).await
         }
         Some(Answer::Stream { first, news, until }) => {
@@ -221,23 +221,28 @@ impl Following<'_> {
     }
 }
 
-/// Adds what only the instances' directories know.
-fn complete(mut snapshot: Snapshot, inspector: &dyn Inspector) -> Snapshot {
+fn complete_all(mut snapshot: Snapshot, inspector: &dyn Inspector) -> Snapshot {
     for unit in &mut snapshot.units {
-        let Some(id) = unit_id(unit) else { continue };
-        for instance in &mut unit.instances {
-            let known = instance.id.parse::<InstanceId>().ok().and_then(|number| inspector.inspect(&id, number));
-            let Some(details) = known else { continue };
-            instance.pid = details.pid;
-            unit.addresses.extend(details.address);
+        if let Some(id) = unit_id(unit) {
+            complete(&id, unit, inspector);
         }
-        unit.addresses.sort_unstable();
-        unit.addresses.dedup();
     }
     snapshot
 }
 
-fn unit_id(unit: &crate::api::UnitStatus) -> Option<UnitId> {
+/// Adds what only the instances' directories know.
+pub(crate) fn complete(id: &UnitId, unit: &mut UnitStatus, inspector: &dyn Inspector) {
+    for instance in &mut unit.instances {
+        let known = instance.id.parse::<InstanceId>().ok().and_then(|number| inspector.inspect(id, number));
+        let Some(details) = known else { continue };
+        instance.pid = details.pid;
+        unit.addresses.extend(details.address);
+    }
+    unit.addresses.sort_unstable();
+    unit.addresses.dedup();
+}
+
+fn unit_id(unit: &UnitStatus) -> Option<UnitId> {
     let kind = abide_reconcile::Kind::ALL.into_iter().find(|kind| kind.as_str() == unit.kind)?;
     Some(UnitId { scope: unit.scope.parse().ok()?, kind, name: unit.name.parse().ok()?, index: unit.index })
 }

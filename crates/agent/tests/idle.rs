@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, dead_code, reason = "helpers of tests are tests, and others need more of them")]
 
+#[path = "it/recorder.rs"]
+mod recorder;
 #[path = "it/repository.rs"]
 mod repository;
 #[path = "it/rig.rs"]

@@ -25,6 +25,8 @@ pub(crate) struct Board {
     pub(crate) claims: BTreeMap<Claim, ClaimUse>,
     /// Units whose next step has to be decided anew.
     pub(crate) dirty: BTreeSet<UnitId>,
+    /// Units of which there may be something new to tell.
+    pub(crate) changed: BTreeSet<UnitId>,
     /// Sources whose removals have to be judged anew.
     unjudged: BTreeSet<SourceId>,
 }
@@ -106,6 +108,7 @@ impl Board {
     /// Enters a unit's facts into the indexes, and marks everybody whom they concern.
     pub(crate) fn touch(&mut self, unit: &UnitId) {
         self.dirty.insert(unit.clone());
+        self.changed.insert(unit.clone());
         let Some(entry) = self.units.get(unit) else { return };
         // The last good version, where it is the target, may need others than the wish.
         let target = self.target(unit, entry).want();

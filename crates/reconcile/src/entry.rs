@@ -101,6 +101,17 @@ impl Entry {
             && self.orders.stale.is_none()
     }
 
+    /// Whether it is wished or there, or may yet be by an order that was given.
+    pub(crate) fn is_something(&self) -> bool {
+        self.wish.is_some() || *self.record != Record::NOTHING || self.orders.steps().next().is_some()
+    }
+
+    /// Who wishes it; else who may prune it.
+    pub(crate) fn source(&self) -> Option<&SourceId> {
+        let owner = self.record.owner.as_ref().map(|owner| &owner.source);
+        self.wish.as_ref().map(|(source, _)| source).or(owner)
+    }
+
     /// Nothing is assumed about a unit that is changing: it gets no step and satisfies no need.
     pub(crate) fn is_changing(&self) -> bool {
         self.orders.flight.is_some() || self.orders.stale.is_some()

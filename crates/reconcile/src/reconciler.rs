@@ -224,6 +224,9 @@ impl Reconciler {
             self.prepare_front.remove(&unit);
             self.waiting.remove(&unit);
             let Some(entry) = self.board.units.get_mut(&unit) else { continue };
+            if entry.next != next {
+                self.board.changed.insert(unit.clone());
+            }
             let timer = again_at.filter(|at| *at > now);
             if again_at.is_some() && timer.is_none() {
                 // It came while the look was under way: as in `fire_timers`, but nothing is left to fire.
@@ -295,6 +298,11 @@ impl Reconciler {
         let ticket = self.tickets;
         self.tickets.n += 1;
         ticket
+    }
+
+    /// Units whose [`Reconciler::unit_status`] may be another since this was asked last.
+    pub fn take_changed(&mut self) -> BTreeSet<UnitId> {
+        std::mem::take(&mut self.board.changed)
     }
 
     /// What is in force of a source, if anything.

@@ -15,11 +15,11 @@ use crate::{
     order::Step,
     plan::{Next, Why},
     reconciler::Reconciler,
-    seen::{Phase, Record, Role, Seen},
+    seen::{Phase, Role, Seen},
     source::{Says, Source},
 };
 use abide_spec::{Digest, UnitId};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Everything as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +85,8 @@ pub struct UnitStatus {
     pub instances: Vec<InstanceStatus>,
     /// Who may prune it.
     pub owner: Option<SourceId>,
+    /// Who wishes it; else who may prune it.
+    pub source: Option<SourceId>,
     /// The version that is wished; none where it is to go.
     pub wanted: Option<Digest>,
     /// That version is bad: the last good one is to run instead.
@@ -151,8 +153,7 @@ pub enum Outcome {
 impl Reconciler {
     /// Everything as it is. Costs all units and sources.
     pub fn status(&self, now: Time) -> Status {
-        let is_known = |entry: &&Entry| entry.wish.is_some() || *entry.record != Record::NOTHING;
-        let units = self.board.units.iter().filter(|(_, entry)| is_known(entry));
+        let units = self.board.units.iter().filter(|(_, entry)| entry.is_something());
         Status {
             settled: self.is_settled(),
             sources: self.board.sources.iter().map(|(id, source)| self.source(id, source)).collect(),
@@ -162,7 +163,19 @@ impl Reconciler {
 
     /// A unit as it is, if there is anything to know of it. Costs that unit.
     pub fn unit_status(&self, now: Time, id: &UnitId) -> Option<UnitStatus> {
-        self.board.units.get(id).map(|entry| self.unit(now, id, entry))
+        let entry = self.board.units.get(id).filter(|entry| entry.is_something());
+        entry.map(|entry| self.unit(now, id, entry))
+    }
+
+    /// Who wishes a unit; else who may prune it.
+    pub fn source_of(&self, unit: &UnitId) -> Option<&SourceId> {
+        self.board.units.get(unit)?.source()
+    }
+
+    /// All units of a source: what it wishes, and what it owns though it doesn't. Costs all units.
+    pub fn of_source(&self, source: &SourceId) -> BTreeSet<UnitId> {
+        let is_its = |(_, entry): &(&UnitId, &Entry)| entry.source() == Some(source);
+        self.board.units.iter().filter(is_its).map(|(unit, _)| unit.clone()).collect()
     }
 
     /// A source as it is, if it was ever heard of. Costs its units.
@@ -261,6 +274,7 @@ impl Reconciler {
             restarts: entry.record.instances.iter().max_by_key(|seen| seen.instance).map_or(0, |seen| seen.attempt),
             instances: instances(entry),
             owner: entry.record.owner.as_ref().map(|owner| owner.source.clone()),
+            source: entry.source().cloned(),
             wanted: wish.map(|wish| wish.digest),
             taken_back: is_taken_back(entry),
         }

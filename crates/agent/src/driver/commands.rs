@@ -8,6 +8,7 @@ use crate::{
     followed::By,
     journal::{self, Record as Entry},
     news::About,
+    port::Happened,
 };
 use abide_reconcile::{
     Accepted, Command, Event, Fault, Found, InstanceId, Look, Observed, Order, Owner, Permit, Phase, Progress, Record,
@@ -134,14 +135,14 @@ impl Driver {
             Phase::Running { .. } | Phase::Away { .. } => None,
         });
         for code in codes.collect::<Vec<_>>() {
-            self.tell_of("exited", unit, format!("exited with {code}"));
+            self.tell_of(Happened::Exited, unit, format!("exited with {code}"));
         }
     }
 
     fn order(&mut self, order: Order) {
         self.orders.cancelled.insert(order.ticket, Arc::default());
-        if let Some(text) = begins(&order.step) {
-            self.tell_of("step", &order.unit, text.to_owned());
+        if let Some((what, text)) = begins(&order.step) {
+            self.tell_of(what, &order.unit, text.to_owned());
         }
         let queue = self.orders.queues.entry(order.unit.clone()).or_default();
         queue.push_back(order.clone());
@@ -222,14 +223,14 @@ impl Driver {
     fn report(&mut self, order: &Order, result: &Result<(), Fault>) {
         match result {
             Ok(()) => {
-                if let Some(text) = ends(&order.step) {
-                    self.tell_of("done", &order.unit, text.to_owned());
+                if let Some((what, text)) = ends(&order.step) {
+                    self.tell_of(what, &order.unit, text.to_owned());
                 }
             }
             Err(Fault::Cancelled) => {}
             Err(fault) => {
                 tracing::info!(unit = %order.unit, step = ?order.step, %fault, "a step failed");
-                self.tell_of("failed", &order.unit, fault.to_string());
+                self.tell_of(Happened::Failed, &order.unit, fault.to_string());
             }
         }
     }
@@ -237,7 +238,7 @@ impl Driver {
     pub(super) fn advanced(&mut self, ticket: Ticket, unit: &UnitId, progress: &Progress) {
         let now = self.clock.now();
         self.core.handle(now, Event::Progress(ticket));
-        self.tell_of("progress", unit, percent(progress));
+        self.ring_of("progress", unit, percent(progress));
     }
 
     fn accept(&mut self, ticket: Ticket, source: &SourceId, accepted: Accepted) {
@@ -261,8 +262,17 @@ impl Driver {
         });
     }
 
-    /// Tells what happened to a unit, with the commit that its source is at.
-    pub(super) fn tell_of(&mut self, kind: &str, unit: &UnitId, text: String) {
+    /// Tells everybody what happened to a unit.
+    fn tell_of(&mut self, what: Happened, unit: &UnitId, text: String) {
+        self.tell_reporter_that(&SourceId(unit.scope.clone()), unit, what, &text);
+        // That something could be prepared is no news where people watch: the start is.
+        if what != Happened::Prepared {
+            self.ring_of(what.kind(), unit, text);
+        }
+    }
+
+    /// With the commit that the unit's source is at.
+    fn ring_of(&mut self, kind: &str, unit: &UnitId, text: String) {
         let source = SourceId(unit.scope.clone());
         let commit = self.followed.get(&source).and_then(|followed| followed.newest().map(|told| told.commit.clone()));
         self.ring.tell(kind, About { source: Some(&source), commit: commit.as_deref(), unit: Some(unit) }, text);
@@ -277,13 +287,13 @@ pub(super) fn percent(progress: &Progress) -> String {
 }
 
 /// What people see of a step when it is ordered; of most only the end is worth a line.
-fn begins(step: &Step) -> Option<&'static str> {
+fn begins(step: &Step) -> Option<(Happened, &'static str)> {
     match step {
-        Step::Prepare { .. } => Some("is being prepared"),
-        Step::Start { .. } => Some("is being started"),
-        Step::Stop { .. } => Some("is being stopped"),
-        Step::Kill { .. } => Some("is being killed, as its liveness probe says"),
-        Step::Mark(Verdict::Bad(_)) => Some("is bad: it is taken back to the last good version"),
+        Step::Prepare { .. } => Some((Happened::Preparing, "is being prepared")),
+        Step::Start { .. } => Some((Happened::Starting, "is being started")),
+        Step::Stop { .. } => Some((Happened::Stopping, "is being stopped")),
+        Step::Kill { .. } => Some((Happened::Killing, "is being killed, as its liveness probe says")),
+        Step::Mark(Verdict::Bad(_)) => Some((Happened::TakenBack, "is bad: it is taken back to the last good version")),
         Step::Activate { .. }
         | Step::Update { .. }
         | Step::Mark(_)
@@ -293,14 +303,15 @@ fn begins(step: &Step) -> Option<&'static str> {
     }
 }
 
-fn ends(step: &Step) -> Option<&'static str> {
+fn ends(step: &Step) -> Option<(Happened, &'static str)> {
     match step {
-        Step::Start { .. } => Some("started"),
-        Step::Activate { .. } => Some("serves"),
-        Step::Update { .. } => Some("updated"),
-        Step::Stop { .. } => Some("stopped"),
-        Step::Forget { .. } => Some("removed"),
-        Step::Mark(Verdict::Completed(_)) => Some("completed"),
-        Step::Prepare { .. } | Step::Kill { .. } | Step::Mark(_) | Step::Adopt(_) | Step::Fence => None,
+        Step::Prepare { .. } => Some((Happened::Prepared, "prepared")),
+        Step::Start { .. } => Some((Happened::Started, "started")),
+        Step::Activate { .. } => Some((Happened::Serving, "serves")),
+        Step::Update { .. } => Some((Happened::Updated, "updated")),
+        Step::Stop { .. } => Some((Happened::Stopped, "stopped")),
+        Step::Forget { .. } => Some((Happened::Removed, "removed")),
+        Step::Mark(Verdict::Completed(_)) => Some((Happened::Completed, "completed")),
+        Step::Kill { .. } | Step::Mark(_) | Step::Adopt(_) | Step::Fence => None,
     }
 }

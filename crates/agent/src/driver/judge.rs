@@ -47,6 +47,7 @@ impl Driver {
         }
         for id in self.followed.keys().cloned().collect::<Vec<_>>() {
             self.judge(now, &id);
+            self.tell_reporter_of_source(&id);
         }
         let after = self.clock.now();
         self.judge = Judge { has_news: false, not_before: after + after.saturating_sub(now) * SHARE };

@@ -17,6 +17,7 @@ mod down;
 mod early;
 mod judge;
 mod manage;
+mod report;
 mod requests;
 mod snapshot;
 mod sources;
@@ -195,6 +196,7 @@ impl Driver {
         self.answer_early(now);
         // An answer may have told the core something, and what came into force may be what a newer commit waited for.
         self.go_on(now);
+        self.tell_reporters();
         self.wake_at(now)
     }
 

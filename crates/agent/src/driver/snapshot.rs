@@ -5,9 +5,10 @@ use crate::{
     api,
     followed::{Followed, Restoring},
     journal::{Origin, Suspension},
+    port::SourceState as SourceWord,
 };
 use abide_reconcile::{
-    Preview, Role, Why,
+    Held, Preview, Role,
     status::{Activity, SourceState, SourceStatus, UnitState, UnitStatus},
 };
 
@@ -27,12 +28,7 @@ impl Driver {
             followed.desk.broken.is_none() && followed.waiting.is_none() && followed.restoring == Restoring::Over
         });
         let settled = status.settled && is_restored;
-        let units = status.units.into_iter().map(|mut status| {
-            if let Some(Why::Rejected(version)) = status.waiting {
-                status.message = self.taken_back(&status.id, version).unwrap_or(status.message);
-            }
-            unit(status)
-        });
+        let units = status.units.into_iter().map(|status| self.unit_of(status));
         api::Snapshot { settled, sources, units: units.collect() }
     }
 }
@@ -56,7 +52,7 @@ fn source(followed: &Followed, status: Option<&SourceStatus>) -> api::SourceStat
         commit: accepted.commit,
         summary: accepted.summary,
         generation: accepted.generation,
-        state: word.to_owned(),
+        state: word.as_str().to_owned(),
         message,
         taken_back: status.map_or_else(Vec::new, |status| status.taken_back.iter().map(short).collect()),
         history: state.history.iter().rev().map(|settled| commit(&settled.commit, &settled.summary)).collect(),
@@ -64,21 +60,23 @@ fn source(followed: &Followed, status: Option<&SourceStatus>) -> api::SourceStat
 }
 
 /// A source's state in a word, and what there is to say of it.
-pub(super) fn state_of(followed: &Followed, status: Option<&SourceStatus>) -> (&'static str, String) {
+pub(super) fn state_of(followed: &Followed, status: Option<&SourceStatus>) -> (SourceWord, String) {
     let state = &followed.state;
     let name = &followed.id;
     if !followed.is_registered() && followed.desk.broken.is_none() {
-        return ("withdrawn", "given up: what it owns runs on".to_owned());
+        return (SourceWord::Withdrawn, "given up: what it owns runs on".to_owned());
     }
     match state.suspension {
-        Suspension::Down => return ("suspended", format!("down: `abide source resume {name}` starts it again")),
+        Suspension::Down => {
+            return (SourceWord::Suspended, format!("down: `abide source resume {name}` starts it again"));
+        }
         Suspension::Commits => {
-            return ("suspended", format!("new commits wait for `abide source resume {name}`"));
+            return (SourceWord::Suspended, format!("new commits wait for `abide source resume {name}`"));
         }
         Suspension::No => {}
     }
     if let Some(why) = &followed.desk.unwritten {
-        return ("held", format!("{why}; it is tried again"));
+        return (SourceWord::Held, format!("{why}; it is tried again"));
     }
     if let Some(refused) = &followed.refused {
         let message = match refused.commit.as_str() {
@@ -86,21 +84,21 @@ pub(super) fn state_of(followed: &Followed, status: Option<&SourceStatus>) -> (&
             "" => refused.message.clone(),
             commit => format!("commit {commit:.12} is not in force: {}", refused.message),
         };
-        return ("refused", message);
+        return (SourceWord::Refused, message);
     }
     if let Some(SourceState::Held(held)) = status.map(|status| &status.state) {
-        return ("held", asks(held));
+        return (SourceWord::Held, asks(held));
     }
     if let Some(trouble) = &followed.trouble {
-        return ("unreachable", trouble.clone());
+        return (SourceWord::Unreachable, trouble.clone());
     }
     let pinned = state.pin.as_ref().map(|(commit, over)| {
         format!("rolled back to {commit:.12} from {over:.12}, until a newer commit or `abide source resume {name}`")
     });
-    ("following", pinned.unwrap_or_default())
+    (SourceWord::Following, pinned.unwrap_or_default())
 }
 
-fn unit(status: UnitStatus) -> api::UnitStatus {
+pub(super) fn unit(status: UnitStatus) -> api::UnitStatus {
     let state = match status.state {
         UnitState::Settled => "settled",
         UnitState::Changing => "changing",
@@ -157,13 +155,18 @@ pub(super) fn preview(preview: &Preview) -> api::Preview {
             .collect(),
         dependents: change.dependents.iter().map(short).collect(),
     });
-    let held = preview.held.as_ref().map(|held| api::Held {
+    let held = preview.held.as_ref().map(held);
+    let known_bad = preview.known_bad.keys().map(short).collect();
+    api::Preview { changes: changes.collect(), units: preview.units, known_bad, held }
+}
+
+/// What the guard asks.
+pub(super) fn held(held: &Held) -> api::Held {
+    api::Held {
         plan: held.permit.id().to_string(),
         why: held.to_string(),
         removals: held.permit.removals.keys().map(short).collect(),
-    });
-    let known_bad = preview.known_bad.keys().map(short).collect();
-    api::Preview { changes: changes.collect(), units: preview.units, known_bad, held }
+    }
 }
 
 fn short(unit: &abide_reconcile::UnitId) -> String {

@@ -22,6 +22,7 @@ use crate::{
     listen::Listener,
     news::About,
     port::{Opened, Opening},
+    telling::Telling,
 };
 use abide_reconcile::{Accepted, Event, Fault, Progress, Revision, SourceId, Wish};
 use std::{fs, path::Path, sync::Arc};
@@ -156,11 +157,13 @@ impl Driver {
         }
         self.listeners += 1;
         let number = self.listeners;
+        let telling = opened.reporter.clone().map(|reporter| Telling::new(reporter, number));
         let started = Listener::start(id.clone(), number, opened, Arc::clone(&self.means), self.inbox.clone());
         let Some(followed) = self.followed.get_mut(id) else { return };
         match started {
             Ok(listener) => {
                 followed.listener = Some(listener);
+                followed.telling = telling;
                 followed.said = said.map(|commit| (number, commit));
             }
             Err(error) => self.lost(id, &Fault::Again(format!("no thread for the source: {error}").into())),
@@ -272,6 +275,7 @@ impl Driver {
         let now = self.clock.now();
         let Some(followed) = self.followed.get_mut(id) else { return };
         followed.listener = None;
+        followed.telling = None;
         followed.waiting = None;
         followed.restoring = Restoring::Over;
         followed.generation += 1;

@@ -8,6 +8,8 @@ mod disk;
 mod doors;
 mod oneshot;
 mod push;
+mod recorder;
+mod reports;
 mod repository;
 mod rig;
 mod sources;

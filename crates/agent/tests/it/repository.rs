@@ -1,5 +1,6 @@
 //! Repositories in memory: commits of YAML, and sources that follow their tips.
 
+use crate::recorder::Recorder;
 use abide_agent::{Opened, Opening, SourceFactory};
 use abide_reconcile::{
     Attend, Complete, Digest, Fault, Revision, Source, SourceId, Want, Wish,
@@ -28,6 +29,8 @@ struct State {
 pub(crate) struct Repositories {
     state: Mutex<State>,
     changed: Condvar,
+    /// Who is told how it stands with every source that is opened.
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 impl Repositories {
@@ -94,7 +97,7 @@ impl SourceFactory for Factory {
             repositories.state.lock().unwrap().wakes += 1;
             repositories.changed.notify_all();
         };
-        Ok(Opened { source: Box::new(source), wake: Box::new(wake) })
+        Ok(Opened { source: Box::new(source), wake: Box::new(wake), reporter: Some(self.0.recorder.clone()) })
     }
 
     fn reopen(&self, id: &SourceId, spec: &SourceSpec, commit: &str) -> Result<Revision, Fault> {

@@ -59,7 +59,7 @@ impl SourceFactory for Factory {
         let settings = Settings { said, keep, ..self.settings(&id, &spec)? };
         let source = GitSource::new(settings).map_err(|error| Fault::Never(error.to_string().into()))?;
         let waker = source.waker();
-        Ok(Opened { source: Box::new(source), wake: Box::new(move || waker.wake()) })
+        Ok(Opened { source: Box::new(source), wake: Box::new(move || waker.wake()), reporter: None })
     }
 
     fn reopen(&self, id: &SourceId, spec: &SourceSpec, commit: &str) -> Result<Revision, Fault> {
