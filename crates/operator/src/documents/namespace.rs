@@ -91,7 +91,7 @@ impl<'a> Scene<'a> {
                 continue;
             }
             let (wants, users) = self.needed(&chosen);
-            if !self.let_go(&wants) {
+            if !self.yield_to_vanished(&wants) && !self.let_go(&wants) {
                 return self.finish(wants, users, unfinalized);
             }
         }
@@ -200,7 +200,7 @@ impl<'a> Scene<'a> {
     fn chosen(&self, now: &Wants) -> Wants {
         let chosen = self.objects.iter().filter_map(|object| {
             let before = self.before.get(&object.id);
-            let is_lost = object.meta.life == Life::Terminating && before.is_none() && !object.meta.has_finalizer;
+            let is_lost = object.meta.life == Life::Terminating && before.is_none();
             let want = if self.falls.contains_key(&object.id) { before } else { now.get(&object.id) };
             let is_there = !is_lost && !self.gone.contains(&object.id);
             Some((object.id.clone(), Arc::clone(want.filter(|_| is_there)?)))
@@ -273,6 +273,25 @@ impl<'a> Scene<'a> {
             }
         }
         (wants, users)
+    }
+
+    /// Nobody gets what something has that is kept for others, though its object is gone: the validator doesn't see that.
+    fn yield_to_vanished(&mut self, wants: &Wants) -> bool {
+        let is_there = |id: &UnitId| self.objects.iter().any(|object| object.id == *id);
+        let vanished = wants.iter().filter(|(id, _)| !is_there(id));
+        let claims = vanished.flat_map(|(id, want)| want.claims.iter().map(move |claim| (claim, id)));
+        let kept: BTreeMap<&Claim, &UnitId> = claims.collect();
+        let mut falls = BTreeMap::new();
+        for (id, want) in wants {
+            let mut taken = want.claims.iter().filter_map(|claim| Some((claim, *kept.get(claim)?)));
+            if let Some((claim, by)) = taken.find(|(_, by)| *by != id) {
+                let text = format!("{claim} is still in the hands of {}/{}, which others need", by.kind, by.name);
+                falls.insert(id.clone(), Fall::Mistaken(text));
+            }
+        }
+        let is_any = !falls.is_empty();
+        self.falls.append(&mut falls);
+        is_any
     }
 
     /// Whether somebody who fell may have what is free now: all is judged again then.
