@@ -25,7 +25,7 @@ use crate::{
     seen::{Owner, Phase, Role, Seen},
     want::{Claim, Want},
 };
-use abide_spec::{Kind, UnitId, kind::Condition};
+use abide_spec::{UnitId, UnitSpec, kind::Condition};
 use std::sync::Arc;
 
 pub(crate) struct Running<'a> {
@@ -211,9 +211,9 @@ impl Running<'_> {
         can_go_back.then(|| step(Step::Mark(Verdict::Bad(Arc::clone(self.want)))))
     }
 
-    /// A volume has no versions to go back to: it is there or it isn't.
+    /// A volume, and what is assigned, have no versions to go back to: they are there or they aren't.
     fn proves_itself(&self) -> bool {
-        self.unit.id.kind != Kind::Volume
+        !matches!(self.want.unit.spec, UnitSpec::Volume(_) | UnitSpec::Assignment(_))
     }
 
     fn is_proven(&self, seen: &Seen) -> bool {

@@ -59,6 +59,8 @@ pub enum Claim {
     HostNetwork(UnitId),
     /// The right to write a volume.
     Volume(Scope, Name),
+    /// To be where the unit is: it is told one thing at a time.
+    Unit(UnitId),
 }
 
 /// Why units are no wish.
@@ -92,9 +94,12 @@ impl Want {
         if matches!(&unit.spec, UnitSpec::Container(spec) if spec.host_network) {
             claims.insert(Claim::HostNetwork(unit.id.clone()));
         }
+        if matches!(&unit.spec, UnitSpec::Assignment(_)) {
+            claims.insert(Claim::Unit(unit.id.clone()));
+        }
         let reclaim = match &unit.spec {
             UnitSpec::Volume(spec) => spec.reclaim,
-            UnitSpec::Container(_) | UnitSpec::VirtualMachine(_) => Reclaim::Keep,
+            UnitSpec::Container(_) | UnitSpec::VirtualMachine(_) | UnitSpec::Assignment(_) => Reclaim::Keep,
         };
         let ready_within = unit.readiness().map_or_else(start_period, |probe| probe.start_period).0;
         Self { digest: unit.digest(), shape: unit.shape(), needs, claims, reclaim, ready_within, unit }
@@ -144,6 +149,7 @@ impl fmt::Display for Claim {
             Self::HostPort(Protocol::Udp, port) => write!(f, "host port {port}/UDP"),
             Self::HostNetwork(_) => f.write_str("the host's network"),
             Self::Volume(_, name) => write!(f, "Volume/{name}"),
+            Self::Unit(unit) => write!(f, "{}/{}", unit.kind, unit.name),
         }
     }
 }

@@ -134,6 +134,7 @@ fn spec(spec: &UnitSpec) -> Value {
         UnitSpec::Container(spec) => json(spec),
         UnitSpec::VirtualMachine(spec) => json(spec),
         UnitSpec::Volume(spec) => json(spec),
+        UnitSpec::Assignment(spec) => json(spec),
     }
 }
 

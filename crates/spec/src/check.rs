@@ -80,6 +80,7 @@ pub(crate) fn documents(documents: &[Document<'_>], grants: &Grants, is_whole: b
             UnitSpec::Container(spec) => one.container(spec),
             UnitSpec::VirtualMachine(spec) => one.virtual_machine(spec),
             UnitSpec::Volume(spec) => one.volume(spec),
+            UnitSpec::Assignment(_) => {}
         }
     }
     together.ports(documents);

@@ -47,9 +47,7 @@ const KINDS: [(&str, &str); 6] = [
 impl Body {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::Unit(UnitSpec::Container(_)) => Kind::Container.as_str(),
-            Self::Unit(UnitSpec::VirtualMachine(_)) => Kind::VirtualMachine.as_str(),
-            Self::Unit(UnitSpec::Volume(_)) => Kind::Volume.as_str(),
+            Self::Unit(spec) => spec.kind().map_or("Assignment", Kind::as_str),
             Self::ConfigMap(_) => "ConfigMap",
             Self::Secret(_) => "Secret",
             Self::Source(_) => "Source",

@@ -89,19 +89,11 @@ impl<'a> Resolver<'a> {
         match spec {
             UnitSpec::Container(spec) => self.container(spec, &mut draft),
             UnitSpec::VirtualMachine(spec) => self.virtual_machine(spec, &mut draft),
-            UnitSpec::Volume(_) => {}
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => {}
         }
         let Draft { config_maps, secrets, files, .. } = draft;
-        let id = UnitId {
-            scope: context.scope.clone(),
-            kind: match spec {
-                UnitSpec::Container(_) => crate::Kind::Container,
-                UnitSpec::VirtualMachine(_) => crate::Kind::VirtualMachine,
-                UnitSpec::Volume(_) => crate::Kind::Volume,
-            },
-            name: document.metadata.name.clone(),
-            index: 0,
-        };
+        let id =
+            UnitId { scope: context.scope.clone(), kind: spec.kind()?, name: document.metadata.name.clone(), index: 0 };
         let is_container = matches!(spec, UnitSpec::Container(_));
         Some(Unit {
             id,

@@ -48,6 +48,16 @@ pub enum UnitSpec {
     VirtualMachine(Arc<VirtualMachineSpec>),
     /// Kind `Volume`.
     Volume(Arc<VolumeSpec>),
+    /// Of any kind, and elsewhere: it is told one word. No document says this.
+    Assignment(Arc<Assignment>),
+}
+
+/// What something elsewhere is told: an object of a cluster, its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Assignment {
+    /// The word.
+    pub to: String,
 }
 
 /// Bytes of a ConfigMap or Secret, in JSON as base64. `Debug` shows their number only.
@@ -87,11 +97,7 @@ impl Unit {
 
     /// Which kind it is.
     pub fn kind(&self) -> Kind {
-        match self.spec {
-            UnitSpec::Container(_) => Kind::Container,
-            UnitSpec::VirtualMachine(_) => Kind::VirtualMachine,
-            UnitSpec::Volume(_) => Kind::Volume,
-        }
+        self.id.kind
     }
 
     /// What must be there before it.
@@ -99,7 +105,7 @@ impl Unit {
         match &self.spec {
             UnitSpec::Container(spec) => &spec.depends_on,
             UnitSpec::VirtualMachine(spec) => &spec.depends_on,
-            UnitSpec::Volume(_) => &[],
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => &[],
         }
     }
 
@@ -108,7 +114,7 @@ impl Unit {
         match &self.spec {
             UnitSpec::Container(spec) => &spec.ports,
             UnitSpec::VirtualMachine(spec) => &spec.ports,
-            UnitSpec::Volume(_) => &[],
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => &[],
         }
     }
 
@@ -117,7 +123,7 @@ impl Unit {
         match &self.spec {
             UnitSpec::Container(spec) => spec.readiness.as_ref(),
             UnitSpec::VirtualMachine(spec) => spec.readiness.as_ref(),
-            UnitSpec::Volume(_) => None,
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => None,
         }
     }
 
@@ -126,7 +132,7 @@ impl Unit {
         match &self.spec {
             UnitSpec::Container(spec) => spec.liveness.as_ref(),
             UnitSpec::VirtualMachine(spec) => spec.liveness.as_ref(),
-            UnitSpec::Volume(_) => None,
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => None,
         }
     }
 
@@ -135,7 +141,7 @@ impl Unit {
         match &self.spec {
             UnitSpec::Container(spec) => spec.restart_policy,
             UnitSpec::VirtualMachine(spec) => spec.restart_policy,
-            UnitSpec::Volume(_) => RestartPolicy::Always,
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => RestartPolicy::Always,
         }
     }
 
@@ -146,7 +152,19 @@ impl Unit {
                 spec.volumes.iter().filter_map(|mount| Some((mount.volume.as_ref()?, !mount.read_only))).collect()
             }
             UnitSpec::VirtualMachine(spec) => spec.disks.iter().map(|disk| (&disk.volume, !disk.read_only)).collect(),
-            UnitSpec::Volume(_) => Vec::new(),
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => Vec::new(),
+        }
+    }
+}
+
+impl UnitSpec {
+    /// The kind of the documents that say it, if any do.
+    pub fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Container(_) => Some(Kind::Container),
+            Self::VirtualMachine(_) => Some(Kind::VirtualMachine),
+            Self::Volume(_) => Some(Kind::Volume),
+            Self::Assignment(_) => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 use abide_host::fs::Resolve;
 use abide_reconcile::{
     Attend, Backend, Fault, Found, InstanceId, Kind, Look, Order, Owner, Phase, Reclaim, Role, Seen, Step, Ticket,
-    Time, Unit, UnitId, Want,
+    Time, Unit, UnitId, UnitSpec, Want,
     spec::kind::{VolumeForm, VolumeSpec},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -41,6 +41,9 @@ impl Backend for Volumes {
 impl Volumes {
     fn carry_out(&self, ticket: Ticket, unit: &UnitId, step: &Step) -> Result<(), Fault> {
         match step {
+            Step::Start { want, .. } if !matches!(want.unit.spec, UnitSpec::Volume(_)) => {
+                Err(Fault::Never(format!("{unit} is no volume").into()))
+            }
             Step::Start { want, owner, .. } => {
                 let keeping = Keeping::InUse { owner: owner.clone(), instance: ticket };
                 self.take_up(&Meta::new((*want.unit).clone(), keeping))

@@ -69,7 +69,7 @@ impl Keeping {
 pub(super) fn spec_of(unit: &Unit) -> VolumeSpec {
     match &unit.spec {
         UnitSpec::Volume(spec) => (**spec).clone(),
-        UnitSpec::Container(_) | UnitSpec::VirtualMachine(_) => VolumeSpec::default(),
+        UnitSpec::Container(_) | UnitSpec::VirtualMachine(_) | UnitSpec::Assignment(_) => VolumeSpec::default(),
     }
 }
 
