@@ -99,7 +99,7 @@ pub(crate) fn source(document: &Document<'_>, spec: &SourceSpec, mistakes: &mut 
                 "these are for repositories: an agent finds what it needs for its cluster in its pod or `KUBECONFIG`";
             say(&[Key("spec"), Key("credentials")], text.to_owned());
         }
-        Follow::Kubernetes(_) => {}
+        Follow::Kubernetes(_) | Follow::Placement => {}
     }
     let files = [("tokenFile", &spec.credentials.token_file), ("caFile", &spec.credentials.ca_file)];
     for (field, file) in files {

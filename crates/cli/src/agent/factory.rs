@@ -31,7 +31,7 @@ impl Factory {
         let SourceSpec { follow, credentials, grants } = spec.clone();
         let repository = match follow {
             Follow::Git(git) => git,
-            Follow::Kubernetes(_) => {
+            Follow::Kubernetes(_) | Follow::Placement => {
                 let text = "this agent follows repositories; the objects of a cluster are followed by `abide operator`";
                 return Err(Fault::Never(text.into()));
             }

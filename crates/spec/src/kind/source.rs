@@ -27,6 +27,8 @@ pub enum Follow {
     Git(GitSource),
     /// The objects that a Kubernetes cluster has for a node.
     Kubernetes(KubernetesSource),
+    /// The places of all objects of a Kubernetes cluster. Only the controller follows them, and no document says it.
+    Placement,
 }
 
 /// The form in which a source is written and recorded: each way of following has a field, and exactly one is there.
@@ -42,6 +44,10 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "KubernetesSource")]
     kubernetes: Option<KubernetesSource>,
+    /// All nodes of one; recorded, never written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    placement: Option<Recorded>,
     /// How to get at a repository.
     #[serde(default)]
     credentials: Credentials,
@@ -49,6 +55,11 @@ struct Written {
     #[serde(default)]
     grants: Grants,
 }
+
+/// What there is no more to say about.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recorded {}
 
 /// The fields of which exactly one says what is followed.
 const WAYS: [&str; 2] = ["git", "kubernetes"];
@@ -70,10 +81,11 @@ impl TryFrom<Written> for SourceSpec {
     type Error = &'static str;
 
     fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let Written { git, kubernetes, credentials, grants } = written;
-        let follow = match (git, kubernetes) {
-            (Some(git), None) => Follow::Git(git),
-            (None, Some(kubernetes)) => Follow::Kubernetes(kubernetes),
+        let Written { git, kubernetes, placement, credentials, grants } = written;
+        let follow = match (git, kubernetes, placement) {
+            (Some(git), None, None) => Follow::Git(git),
+            (None, Some(kubernetes), None) => Follow::Kubernetes(kubernetes),
+            (None, None, Some(Recorded {})) => Follow::Placement,
             _ => return Err("a source follows exactly one of `git` and `kubernetes`"),
         };
         Ok(Self { follow, credentials, grants })
@@ -82,11 +94,12 @@ impl TryFrom<Written> for SourceSpec {
 
 impl From<SourceSpec> for Written {
     fn from(SourceSpec { follow, credentials, grants }: SourceSpec) -> Self {
-        let (git, kubernetes) = match follow {
-            Follow::Git(git) => (Some(git), None),
-            Follow::Kubernetes(kubernetes) => (None, Some(kubernetes)),
+        let (git, kubernetes, placement) = match follow {
+            Follow::Git(git) => (Some(git), None, None),
+            Follow::Kubernetes(kubernetes) => (None, Some(kubernetes), None),
+            Follow::Placement => (None, None, Some(Recorded {})),
         };
-        Self { git, kubernetes, credentials, grants }
+        Self { git, kubernetes, placement, credentials, grants }
     }
 }
 
@@ -95,17 +108,18 @@ impl SourceSpec {
     pub fn git(&self) -> Option<&GitSource> {
         match &self.follow {
             Follow::Git(git) => Some(git),
-            Follow::Kubernetes(_) => None,
+            Follow::Kubernetes(_) | Follow::Placement => None,
         }
     }
 }
 
 impl fmt::Display for Follow {
-    /// What is followed, as one word: a URL or a path, or `kubernetes:NODE`.
+    /// What is followed, as one word: a URL or a path, `kubernetes:NODE`, or `kubernetes` as a whole.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Git(git) => f.write_str(&git.url),
             Self::Kubernetes(kubernetes) => write!(f, "kubernetes:{}", kubernetes.node),
+            Self::Placement => f.write_str("kubernetes"),
         }
     }
 }

@@ -111,6 +111,7 @@ fn a_source_follows_one_thing() {
     let both = "exactly one of `git`, `kubernetes` must be here; several are";
     assert_eq!(read("{kubernetes: {node: n1}, git: {url: /srv/infra.git}}").unwrap_err(), both);
     let none = "exactly one of `git`, `kubernetes` must be here; none is";
+    assert!(read("{placement: {}}").is_err(), "only the controller says it, of itself");
     assert_eq!(read("{grants: {hostNetwork: true}}").unwrap_err(), none);
     insta::assert_snapshot!(read("{kubernetes: {node: N1}}").unwrap_err(), @r#""N1" is no name of a node: use names of a-z, 0-9 and - with dots between them, as `kubectl get nodes` shows it"#);
     insta::assert_snapshot!(read("{kubernetes: {node: n1}, credentials: {tokenFile: /etc/token}}").unwrap_err(), @"these are for repositories: an agent finds what it needs for its cluster in its pod or `KUBECONFIG`");
@@ -136,6 +137,8 @@ fn sources_keep_their_recorded_form() {
     }
     assert!(read("{}").is_err());
     assert!(read(r#"{"git":{"url":"/x"},"kubernetes":{"node":"n1"}}"#).is_err());
+    assert_eq!(read(r#"{"placement":{}}"#).unwrap().follow.to_string(), "kubernetes");
+    assert!(read(r#"{"placement":{},"kubernetes":{"node":"n1"}}"#).is_err());
     assert!(read(r#"{"hub":{},"git":{"url":"/x"}}"#).is_err());
 }
 
