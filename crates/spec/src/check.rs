@@ -11,61 +11,17 @@ use crate::{
         BootFile, ContainerSpec, Credentials, Dependency, Follow, GitSource, Grants, Mount, Port, Probe, Protocol,
         SourceSpec, VirtualMachineSpec, VolumeForm, VolumeSpec,
     },
+    limits::{
+        CAPABILITIES, CMDLINE_BYTES_MAX, DEPENDENCIES_MAX, DISKS_MAX, KERNEL_PATHS, MACHINE_MEMORY_MIN, MOUNTS_MAX,
+        PORTS_MAX, SECTOR, VARIABLES_MAX, VCPUS_MAX,
+    },
     unit::UnitSpec,
+    words,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-
-/// Where nothing may be mounted: what is there belongs to the kernel.
-const KERNEL_PATHS: [&str; 3] = ["/proc", "/sys", "/dev"];
-/// Linux takes 2047 on x86; the address that is added needs some of them.
-const CMDLINE_BYTES_MAX: usize = 1900;
-/// What any capability is called (capabilities(7)).
-const CAPABILITIES: &[&str] = &[
-    "AUDIT_CONTROL",
-    "AUDIT_READ",
-    "AUDIT_WRITE",
-    "BLOCK_SUSPEND",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "KILL",
-    "LEASE",
-    "LINUX_IMMUTABLE",
-    "MAC_ADMIN",
-    "MAC_OVERRIDE",
-    "MKNOD",
-    "NET_ADMIN",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_RAW",
-    "PERFMON",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYSLOG",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_CHROOT",
-    "SYS_MODULE",
-    "SYS_NICE",
-    "SYS_PACCT",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "WAKE_ALARM",
-];
 
 /// Checks all documents of a source, each alone and then together.
 ///
@@ -141,22 +97,40 @@ impl One<'_, '_> {
         self.mistakes.push(mistake);
     }
 
+    /// Fields of which one must be here, and only one.
+    fn exactly_one(&mut self, path: &[Part<'_>], fields: &[&str]) {
+        let has = |field: &&&str| self.document.has(&[&[Key("spec")], path, &[Key(field)]].concat());
+        if fields.iter().filter(has).count() != 1 {
+            self.say(path, words::exactly_one(fields));
+        }
+    }
+
+    /// A list or map within its bound.
+    fn bounded(&mut self, field: &'static str, count: usize, max: usize) {
+        if count > max {
+            self.say(&[Key(field)], words::too_many(count, max));
+        }
+    }
+
     fn container(&mut self, spec: &ContainerSpec) {
+        self.bounded("env", spec.env.len(), VARIABLES_MAX);
+        self.bounded("volumes", spec.volumes.len(), MOUNTS_MAX);
         self.image(&spec.image);
         for name in spec.env.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
-            self.say(&[Key("env"), Key(name)], format!("{name:?} is no name of a variable"));
+            self.say(&[Key("env"), Key(name)], words::no_variable(name));
         }
         if spec.command.as_ref().is_some_and(Vec::is_empty) {
-            self.say(&[Key("command")], "the command is empty: name a program, or leave the field out");
+            self.say(&[Key("command")], words::COMMAND_EMPTY);
         }
         if spec.working_dir.as_ref().is_some_and(|path| !is_absolute(path)) {
-            self.say(&[Key("workingDir")], "expected an absolute path without `.` and `..`");
+            self.say(&[Key("workingDir")], words::ABSOLUTE);
         }
         let mut places = BTreeSet::new();
         for (n, mount) in spec.volumes.iter().enumerate() {
             self.mount(n, mount);
-            if !places.insert(mount.mount_path.trim_end_matches('/')) {
-                let text = format!("{:?} has two mounts; keep one", mount.mount_path);
+            let place = mount.mount_path.trim_end_matches('/');
+            if !places.insert(place) {
+                let text = words::two_mounts(place);
                 self.say(&[Key("volumes"), Index(n), Key("mountPath")], text);
             }
         }
@@ -167,8 +141,7 @@ impl One<'_, '_> {
             for (n, name) in list.iter().enumerate() {
                 let is_all = name == "ALL" && field == "capabilitiesDrop";
                 if !CAPABILITIES.contains(&name.as_str()) && !is_all {
-                    let hint = suggest(name.trim_start_matches("CAP_"), CAPABILITIES.iter().copied());
-                    self.say(&[Key("security"), Key(field), Index(n)], format!("unknown capability {name:?}{hint}"));
+                    self.say(&[Key("security"), Key(field), Index(n)], words::unknown_capability(name));
                 }
             }
         }
@@ -180,52 +153,49 @@ impl One<'_, '_> {
                 self.not_granted(&[Key("hostNetwork")], "the host's network", "hostNetwork: true");
             }
             if !spec.ports.is_empty() {
-                self.say(
-                    &[Key("ports")],
-                    "a container in the host's network has the host's ports already: leave this out",
-                );
+                self.say(&[Key("ports")], words::HOST_NETWORK_PORTS);
             }
         }
         self.ports(&spec.ports);
+        self.bounded("dependsOn", spec.depends_on.len(), DEPENDENCIES_MAX);
         self.probes(spec.readiness.as_ref(), spec.liveness.as_ref(), true);
     }
 
     fn virtual_machine(&mut self, spec: &VirtualMachineSpec) {
-        if spec.resources.cpu.is_some_and(|cpu| cpu.millis % 1000 != 0 || cpu.millis > 64_000) {
-            self.say(&[Key("resources"), Key("cpu")], "a virtual machine has whole vCPUs: 1 to 64");
+        self.bounded("disks", spec.disks.len(), DISKS_MAX);
+        if spec.resources.cpu.is_some_and(|cpu| cpu.millis % 1000 != 0 || cpu.millis > VCPUS_MAX * 1000) {
+            self.say(&[Key("resources"), Key("cpu")], words::MACHINE_CPU);
         }
-        if spec.resources.memory.is_some_and(|memory| memory.0 < 16 << 20) {
-            self.say(&[Key("resources"), Key("memory")], "a virtual machine needs at least 16Mi");
+        if spec.resources.memory.is_some_and(|memory| memory.0 < MACHINE_MEMORY_MIN) {
+            self.say(&[Key("resources"), Key("memory")], words::MACHINE_MEMORY);
         }
         if spec.resources.pids.is_some() {
-            self.say(&[Key("resources"), Key("pids")], "`pids` is for containers: a guest counts its own");
+            self.say(&[Key("resources"), Key("pids")], words::MACHINE_PIDS);
         }
         let files = spec.boot.initrd.iter().map(|file| ("initrd", file)).chain([("kernel", &spec.boot.kernel)]);
-        for (field, BootFile { file, host_path }) in files {
-            match (file, host_path) {
-                (Some(_), None) => {}
-                (None, Some(path)) => self.host_path(&[Key("boot"), Key(field), Key("hostPath")], path),
-                _ => self.say(&[Key("boot"), Key(field)], "exactly one of `file`, `hostPath` must be here"),
+        for (field, BootFile { host_path, .. }) in files {
+            self.exactly_one(&[Key("boot"), Key(field)], &["file", "hostPath"]);
+            if let Some(path) = host_path {
+                self.host_path(&[Key("boot"), Key(field), Key("hostPath")], path);
             }
         }
         let cmdline = &spec.boot.cmdline;
         if cmdline.len() > CMDLINE_BYTES_MAX || cmdline.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
-            self.say(
-                &[Key("boot"), Key("cmdline")],
-                format!("a kernel's command line is one line of printable ASCII, {CMDLINE_BYTES_MAX} bytes at most"),
-            );
+            self.say(&[Key("boot"), Key("cmdline")], words::command_line());
         }
         self.ports(&spec.ports);
+        self.bounded("dependsOn", spec.depends_on.len(), DEPENDENCIES_MAX);
         self.probes(spec.readiness.as_ref(), spec.liveness.as_ref(), false);
     }
 
     fn volume(&mut self, spec: &VolumeSpec) {
         match (spec.form, spec.size) {
-            (VolumeForm::Disk, None) => self.say(&[], "a disk needs a `size`, as 10Gi"),
-            (VolumeForm::Disk, Some(size)) if size.0 == 0 || size.0 % 512 != 0 => {
-                self.say(&[Key("size")], "a disk's size is a multiple of 512 bytes, as 10Gi");
+            (VolumeForm::Disk, None) if self.document.has(&[Key("spec"), Key("size")]) => {}
+            (VolumeForm::Disk, None) => self.say(&[], words::DISK_WITHOUT_SIZE),
+            (VolumeForm::Disk, Some(size)) if size.0 == 0 || size.0 % SECTOR != 0 => {
+                self.say(&[Key("size")], words::DISK_SIZE);
             }
-            (VolumeForm::Directory, Some(_)) => self.say(&[Key("size")], "a directory has no size: only a disk has"),
+            (VolumeForm::Directory, Some(_)) => self.say(&[Key("size")], words::DIRECTORY_SIZE),
             _ => {}
         }
     }
@@ -250,25 +220,25 @@ impl One<'_, '_> {
 
     fn mount(&mut self, n: usize, mount: &Mount) {
         let at = [Key("volumes"), Index(n)];
-        if mount.source().is_none() {
-            self.say(&at, "exactly one of `volume`, `configMap`, `secret`, `tmpfs`, `hostPath` must be here");
-        }
+        self.exactly_one(&at, &["volume", "configMap", "secret", "tmpfs", "hostPath"]);
         if let Some(path) = &mount.host_path {
             self.host_path(&[at[0], at[1], Key("hostPath")], path);
         }
         let path = mount.mount_path.trim_end_matches('/');
-        let is_below = |kernel: &&&str| path == **kernel || path.starts_with(&format!("{kernel}/"));
+        // However many slashes are before it.
+        let first = path.split('/').find(|part| !part.is_empty());
+        let is_below = |kernel: &&&str| kernel.strip_prefix('/') == first;
         let target = [at[0], at[1], Key("mountPath")];
         if !is_absolute(&mount.mount_path) || path.is_empty() {
-            self.say(&target, "expected an absolute path below `/`, without `.` and `..`");
+            self.say(&target, words::MOUNT_PATH);
         } else if let Some(kernel) = KERNEL_PATHS.iter().find(is_below) {
-            self.say(&target, format!("nothing can be mounted on `{kernel}`: it is the kernel's"));
+            self.say(&target, words::kernels_path(kernel));
         }
     }
 
     fn host_path(&mut self, at: &[Part<'_>], path: &str) {
         if !is_absolute(path) {
-            return self.say(at, "expected an absolute path without `.` and `..`");
+            return self.say(at, words::ABSOLUTE);
         }
         let is_granted = self.grants.host_paths.iter().any(|granted| {
             let granted = granted.trim_end_matches('/');
@@ -285,10 +255,11 @@ impl One<'_, '_> {
     }
 
     fn ports(&mut self, ports: &[Port]) {
+        self.bounded("ports", ports.len(), PORTS_MAX);
         let mut seen = BTreeSet::new();
         for (n, port) in ports.iter().enumerate() {
             if !seen.insert((port.port, port.protocol, port.host_port)) {
-                self.say(&[Key("ports"), Index(n)], format!("port {} is here twice; keep one", port.port));
+                self.say(&[Key("ports"), Index(n)], words::port_twice(&port.port.to_string()));
             }
         }
     }
@@ -296,35 +267,26 @@ impl One<'_, '_> {
     fn probes(&mut self, readiness: Option<&Probe>, liveness: Option<&Probe>, has_exec: bool) {
         let probes = [("readiness", readiness), ("liveness", liveness)];
         for (field, probe) in probes.into_iter().filter_map(|(field, probe)| Some((field, probe?))) {
-            let actions = [probe.exec.is_some(), probe.http.is_some(), probe.tcp.is_some()];
-            if actions.into_iter().filter(|is_there| *is_there).count() != 1 {
-                self.say(&[Key(field)], "exactly one of `exec`, `http`, `tcp` must be here");
-            }
+            self.exactly_one(&[Key(field)], &["exec", "http", "tcp"]);
             if probe.exec.is_some() && !has_exec {
-                self.say(
-                    &[Key(field), Key("exec")],
-                    "nothing can be executed in a virtual machine: use `http` or `tcp`",
-                );
+                self.say(&[Key(field), Key("exec")], words::MACHINE_EXEC);
             }
             if probe.exec.as_ref().is_some_and(|exec| exec.command.is_empty()) {
-                self.say(&[Key(field), Key("exec"), Key("command")], "the command is empty: name a program");
+                self.say(&[Key(field), Key("exec"), Key("command")], words::PROBE_COMMAND_EMPTY);
             }
             if probe
                 .http
                 .as_ref()
                 .is_some_and(|http| !http.path.starts_with('/') || http.path.contains([' ', '\r', '\n']))
             {
-                self.say(
-                    &[Key(field), Key("http"), Key("path")],
-                    "expected a path that begins with `/`, without spaces",
-                );
+                self.say(&[Key(field), Key("http"), Key("path")], words::HTTP_PATH);
             }
             if probe.failure_threshold == 0 {
-                self.say(&[Key(field), Key("failureThreshold")], "expected at least 1");
+                self.say(&[Key(field), Key("failureThreshold")], words::AT_LEAST_ONE);
             }
             for (span, name) in [(probe.interval, "interval"), (probe.timeout, "timeout")] {
                 if span.0.is_zero() {
-                    self.say(&[Key(field), Key(name)], "expected more than no time, as 1s");
+                    self.say(&[Key(field), Key(name)], words::NO_TIME);
                 }
             }
         }

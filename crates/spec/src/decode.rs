@@ -4,6 +4,7 @@ use crate::{
     diagnostic::{Diagnostic, Place, suggest},
     id::{Kind, Name, NodeName, UnitRef},
     quantity::{Bytes, Cpu, Span},
+    words,
     yaml::{File, Node, Value},
 };
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
@@ -45,8 +46,7 @@ impl Decoder<'_> {
             return None;
         };
         for (key, _) in entries.iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
-            let hint = suggest(&key.text, known.iter().copied());
-            self.mistake(key.place, format!("unknown field `{}`{hint}", key.text));
+            self.mistake(key.place, words::unknown_field(&key.text, known.iter().copied()));
         }
         Some(Object { node })
     }
@@ -91,8 +91,7 @@ impl Decoder<'_> {
         if let [key] = written[..] {
             return Some(key);
         }
-        let found = if written.is_empty() { "none is" } else { "several are" };
-        self.mistake(node.place, format!("exactly one of `{}` must be here; {found}", keys.join("`, `")));
+        self.mistake(node.place, words::exactly_one(keys));
         None
     }
 }
@@ -102,7 +101,7 @@ impl Object<'_> {
         match self.node.get(key) {
             Some(node) => T::decode(node, to),
             None => {
-                to.mistake(self.node.place, format!("`{key}` is missing"));
+                to.mistake(self.node.place, words::missing(key));
                 None
             }
         }
@@ -168,7 +167,7 @@ impl Decode for u16 {
         to.number(node, "a port from 1 to 65535").filter(|port| {
             let is_port = *port != 0;
             if !is_port {
-                to.mistake(node.place, "expected a port from 1 to 65535, not 0");
+                to.mistake(node.place, words::no_port("0"));
             }
             is_port
         })
@@ -232,12 +231,11 @@ impl Decode for UnitRef {
     fn decode(node: &Node, to: &mut Decoder<'_>) -> Option<Self> {
         let text = to.scalar(node, "a unit, as Container/web")?;
         let Some((kind, name)) = text.split_once('/') else {
-            to.mistake(node.place, format!("{text:?} is no unit: write KIND/NAME, as Container/{text}"));
+            to.mistake(node.place, words::no_unit(text));
             return None;
         };
         let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) else {
-            let hint = suggest(kind, Kind::ALL.map(Kind::as_str));
-            to.mistake(node.place, format!("unknown kind `{kind}`{hint}"));
+            to.mistake(node.place, words::unknown_kind(kind));
             return None;
         };
         let name = Name::new(name).map_err(|error| to.mistake(node.place, error.to_string())).ok()?;

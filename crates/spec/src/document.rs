@@ -99,15 +99,16 @@ impl<'f> Document<'f> {
     pub(crate) fn place(&self, path: &[Part<'_>]) -> Place {
         let mut node = self.node;
         for part in path {
-            let next = match (part, &node.value) {
-                (Part::Key(key), _) => node.get(key),
-                (Part::Index(n), Value::List(list)) => list.get(*n),
-                (Part::Index(_), _) => None,
-            };
-            let Some(next) = next else { break };
+            let Some(next) = part.of(node) else { break };
             node = next;
         }
         node.place
+    }
+
+    /// Whether something is written at this path: what was, and couldn't be read, isn't missing.
+    pub(crate) fn has(&self, path: &[Part<'_>]) -> bool {
+        let node = path.iter().try_fold(self.node, |node, part| part.of(node));
+        node.is_some_and(|node| !matches!(node.value, Value::Null))
     }
 }
 
@@ -116,6 +117,17 @@ impl<'f> Document<'f> {
 pub(crate) enum Part<'a> {
     Key(&'a str),
     Index(usize),
+}
+
+impl Part<'_> {
+    /// What is there, a step below.
+    fn of<'n>(&self, node: &'n Node) -> Option<&'n Node> {
+        match (self, &node.value) {
+            (Self::Key(key), _) => node.get(key),
+            (Self::Index(n), Value::List(list)) => list.get(*n),
+            (Self::Index(_), _) => None,
+        }
+    }
 }
 
 fn kind(node: &Node, to: &mut Decoder<'_>) -> Option<&'static str> {

@@ -57,7 +57,7 @@ pub struct Digest(pub [u8; 32]);
 
 /// Why a text is no name, and what would be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no name: use 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit")]
+#[error("{}", crate::words::no_name(text))]
 pub struct BadName {
     /// What was written, cut to what fits a message.
     pub text: String,
@@ -65,9 +65,7 @@ pub struct BadName {
 
 /// Why a text is no node's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{text:?} is no name of a node: use names of a-z, 0-9 and - with dots between them, as `kubectl get nodes` shows it"
-)]
+#[error("{}", crate::words::no_node(text))]
 pub struct BadNodeName {
     /// What was written, cut to what fits a message.
     pub text: String,
@@ -273,7 +271,7 @@ impl std::str::FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, BadDigest> {
         let bad = || BadDigest(text.chars().take(80).collect());
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(bad());
         }
         let mut bytes = [0; 32];

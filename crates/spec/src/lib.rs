@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`id`], [`quantity`] | words that can't be wrong once they exist |
 //! | [`kind`] | what may be written: one struct a kind, the source of parser and JSON Schema |
+//! | [`limits`], [`words`] | how much may be written, and what mistakes are called, here and in a cluster |
 //! | [`unit`] | what it means: a document with everything it refers to |
 
 pub mod change;
@@ -16,6 +17,7 @@ pub mod diagnostic;
 mod document;
 pub mod id;
 pub mod kind;
+pub mod limits;
 mod parse;
 pub mod quantity;
 pub mod reference;
@@ -23,6 +25,7 @@ mod resolve;
 pub mod schema;
 pub mod tree;
 pub mod unit;
+pub mod words;
 mod yaml;
 
 pub use change::{Change, FieldChange, change};

@@ -1,5 +1,6 @@
 //! Quantities as Kubernetes writes them (an integer, or a string like `500m`, `256Mi`), and durations like `2s`.
 
+use crate::{limits::SPAN_HOURS_MAX, words};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
@@ -24,12 +25,8 @@ pub struct Span(pub Duration);
 
 /// Why a text is no quantity, and what to write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no {what}: write {instead}")]
-pub struct BadQuantity {
-    text: String,
-    what: &'static str,
-    instead: String,
-}
+#[error("{0}")]
+pub struct BadQuantity(String);
 
 const BINARY: [(&str, u64); 6] =
     [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("Ti", 1 << 40), ("Pi", 1 << 50), ("Ei", 1 << 60)];
@@ -43,20 +40,28 @@ const DECIMAL: [(&str, u64); 6] = [
 ];
 const SPANS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 
+impl BadQuantity {
+    /// Says what to write: `exact`, which is the same, or how such quantities are written.
+    fn of(quantity: words::Quantity, text: &str, exact: Option<String>) -> Self {
+        Self(exact.map_or_else(|| quantity.no(text), |exact| quantity.instead_of(text, &exact)))
+    }
+}
+
 impl FromStr for Bytes {
     type Err = BadQuantity;
 
     fn from_str(text: &str) -> Result<Self, BadQuantity> {
-        let bad = |instead: String| BadQuantity { text: text.to_owned(), what: "amount of bytes", instead };
         let (number, unit) = split(text);
         let factor = BINARY.iter().chain(&DECIMAL).find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
         let factor = if unit.is_empty() { Some(1) } else { factor };
         if let (Some((whole, part)), Some(factor)) = (number.split_once('.'), factor) {
             let exact = fraction(whole, part, factor).map(|bytes| Self(bytes).to_string());
-            return Err(bad(exact.unwrap_or_else(|| "a whole number, as 1536Mi".to_owned())));
+            return Err(BadQuantity::of(words::BYTES, text, exact));
         }
         let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor?));
-        bytes.map(Self).ok_or_else(|| bad("a whole number with Ki, Mi, Gi, Ti or k, M, G, T, as 256Mi".to_owned()))
+        // What a signed integer holds is what everybody else reads.
+        let bytes = bytes.filter(|bytes| i64::try_from(*bytes).is_ok());
+        bytes.map(Self).ok_or_else(|| BadQuantity::of(words::BYTES, text, None))
     }
 }
 
@@ -64,11 +69,10 @@ impl FromStr for Cpu {
     type Err = BadQuantity;
 
     fn from_str(text: &str) -> Result<Self, BadQuantity> {
-        let bad = |instead: String| BadQuantity { text: text.to_owned(), what: "amount of processor time", instead };
         let (number, unit) = split(text);
         if let (Some((whole, part)), "") = (number.split_once('.'), unit) {
             let exact = fraction(whole, part, 1000).map(|millis| format!("{millis}m"));
-            return Err(bad(exact.unwrap_or_else(|| "thousandths of a core, as 1500m".to_owned())));
+            return Err(BadQuantity::of(words::CPU, text, exact));
         }
         let number = number.parse::<u64>().ok();
         let millis = match unit {
@@ -77,9 +81,7 @@ impl FromStr for Cpu {
             _ => None,
         };
         let millis = millis.filter(|millis| *millis > 0);
-        millis
-            .map(|millis| Self { millis })
-            .ok_or_else(|| bad("cores, as 2, or thousandths of one, as 1500m".to_owned()))
+        millis.map(|millis| Self { millis }).ok_or_else(|| BadQuantity::of(words::CPU, text, None))
     }
 }
 
@@ -90,13 +92,9 @@ impl FromStr for Span {
         let (number, unit) = split(text);
         let factor = SPANS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
         let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor?));
-        // Longer than a year is a mistake, and keeps sums of times far from overflow.
-        let millis = millis.filter(|millis| *millis <= 366 * 24 * 3_600_000);
-        millis.map(|millis| Self(Duration::from_millis(millis))).ok_or_else(|| BadQuantity {
-            text: text.to_owned(),
-            what: "span of time",
-            instead: "a whole number with ms, s, m or h, as 2s or 1500ms".to_owned(),
-        })
+        let millis = millis.filter(|millis| *millis <= SPAN_HOURS_MAX * 3_600_000);
+        let span = millis.map(|millis| Self(Duration::from_millis(millis)));
+        span.ok_or_else(|| BadQuantity::of(words::SPAN, text, None))
     }
 }
 
@@ -222,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_the_same(n: u64, millis in 1_u64..1 << 40, span in 0_u64..366 * 24 * 3_600_000) {
+        fn what_is_written_reads_the_same(n in 0..=i64::MAX as u64, millis in 1_u64..1 << 40, span in 0_u64..366 * 24 * 3_600_000) {
             prop_assert_eq!(Bytes(n).to_string().parse(), Ok(Bytes(n)));
             prop_assert_eq!(Cpu { millis }.to_string().parse(), Ok(Cpu { millis }));
             let span = Span(Duration::from_millis(span));

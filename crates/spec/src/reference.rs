@@ -1,6 +1,6 @@
 //! Names of images in registries, as Docker writes them.
 
-use crate::id::Digest;
+use crate::{id::Digest, words};
 use std::fmt;
 
 /// `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`, with Docker Hub's defaults filled in.
@@ -18,7 +18,7 @@ pub struct Reference {
 
 /// Why a text is no reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no image: {why}")]
+#[error("{}", words::no_image(text, why))]
 pub struct BadReference {
     text: String,
     why: &'static str,
@@ -36,7 +36,7 @@ impl Reference {
             None => (text, None),
             Some((rest, digest)) => {
                 let digest = digest.strip_prefix("sha256:").and_then(|hex| hex.parse::<Digest>().ok());
-                let digest = digest.ok_or_else(|| bad("after `@` goes sha256: and 64 hexadecimal digits"))?;
+                let digest = digest.ok_or_else(|| bad(words::IMAGE_DIGEST))?;
                 (rest, Some(digest))
             }
         };
@@ -45,7 +45,7 @@ impl Reference {
             _ => (rest, None),
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(bad("a tag is 1 to 128 of A-Z, a-z, 0-9, _, . and -"));
+            return Err(bad(words::IMAGE_TAG));
         }
         let (registry, repository) = match name.split_once('/') {
             Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => {
@@ -55,12 +55,10 @@ impl Reference {
             None => (HUB.to_owned(), format!("library/{name}")),
         };
         if name.len() > NAME_MAX || !repository.split('/').all(is_component) {
-            return Err(bad(
-                "a repository is made of a-z and 0-9, with . _ and - between them, and / between its parts",
-            ));
+            return Err(bad(words::IMAGE_REPOSITORY));
         }
         if !is_host(&registry) {
-            return Err(bad("a registry is a host name or address, with a port where it needs one"));
+            return Err(bad(words::IMAGE_REGISTRY));
         }
         let tag = tag.map(str::to_owned).or_else(|| digest.is_none().then(|| "latest".to_owned()));
         Ok(Self { registry, repository, tag, digest })

@@ -2,7 +2,7 @@
 
 use super::{
     VolumeError, Volumes,
-    meta::{self, Keeping, Meta, in_words, spec_of},
+    meta::{self, Keeping, Meta, spec_of},
 };
 use crate::{
     fault::{again, never},
@@ -12,7 +12,10 @@ use abide_host::fs::Resolve;
 use abide_reconcile::{
     Attend, Backend, Fault, Found, InstanceId, Kind, Look, Order, Owner, Phase, Reclaim, Role, Seen, Step, Ticket,
     Time, Unit, UnitId, UnitSpec, Want,
-    spec::kind::{VolumeForm, VolumeSpec},
+    spec::{
+        kind::{VolumeForm, VolumeSpec},
+        words,
+    },
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -83,20 +86,16 @@ impl Volumes {
     /// Whether what is there can become what is wanted, without loss.
     fn check(&self, folder: &str, before: Option<&Meta>, spec: &VolumeSpec) -> Result<(), Fault> {
         if let Some(form) = before.map(|meta| meta.spec().form).filter(|form| *form != spec.form) {
-            let (is, wanted) = (in_words(form), in_words(spec.form));
-            return Err(never(format!(
-                "its data is {is}, and it is wanted as {wanted}: give it another name, or remove the volume and its data first"
-            )));
+            return Err(never(words::other_form(form, spec.form)));
         }
         if spec.form == VolumeForm::Directory {
             return Ok(());
         }
         let Some(size) = spec.size else { return Err(never("a disk needs a size: write `size: 10Gi`")) };
         match self.disk_bytes(folder).map_err(again)? {
-            Some(bytes) if bytes > size.0 => Err(never(format!(
-                "the disk has {bytes} bytes, and {} are wanted: a disk can't shrink; write its size or more",
-                size.0
-            ))),
+            Some(bytes) if bytes > size.0 => {
+                Err(never(format!("the disk has {bytes} bytes, and {} are wanted: {}", size.0, words::DISK_SHRINKS)))
+            }
             _ => Ok(()),
         }
     }

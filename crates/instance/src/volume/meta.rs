@@ -2,10 +2,7 @@
 
 use super::VolumeError;
 use abide_host::fs::{Dir, Resolve};
-use abide_reconcile::{
-    InstanceId, Owner, Unit, UnitSpec,
-    spec::kind::{VolumeForm, VolumeSpec},
-};
+use abide_reconcile::{InstanceId, Owner, Unit, UnitSpec, spec::kind::VolumeSpec};
 use serde::{Deserialize, Serialize};
 use std::{io::ErrorKind, path::Path};
 
@@ -73,14 +70,6 @@ pub(super) fn spec_of(unit: &Unit) -> VolumeSpec {
     }
 }
 
-/// What a form is called in messages.
-pub(super) fn in_words(form: VolumeForm) -> &'static str {
-    match form {
-        VolumeForm::Directory => "a directory",
-        VolumeForm::Disk => "a disk",
-    }
-}
-
 /// What is written of the volume in this folder, if anything.
 pub(super) fn read(volumes: &Dir, folder: &str) -> Result<Option<Meta>, VolumeError> {
     let path = Path::new(folder).join(FILE);
@@ -102,6 +91,7 @@ pub(super) fn read(volumes: &Dir, folder: &str) -> Result<Option<Meta>, VolumeEr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use abide_reconcile::spec::kind::VolumeForm;
 
     #[test]
     fn the_first_form_is_read_for_good() {

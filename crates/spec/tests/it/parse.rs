@@ -108,9 +108,9 @@ fn a_source_follows_one_thing() {
     };
     let spec = read("{kubernetes: {node: n1.example.org}, grants: {hostNetwork: true}}").unwrap();
     assert_eq!(spec.follow.to_string(), "kubernetes:n1.example.org");
-    let both = "exactly one of `git`, `kubernetes` must be here; several are";
+    let both = "exactly one of `git`, `kubernetes` must be here";
     assert_eq!(read("{kubernetes: {node: n1}, git: {url: /srv/infra.git}}").unwrap_err(), both);
-    let none = "exactly one of `git`, `kubernetes` must be here; none is";
+    let none = "exactly one of `git`, `kubernetes` must be here";
     assert!(read("{placement: {}}").is_err(), "only the controller says it, of itself");
     assert_eq!(read("{grants: {hostNetwork: true}}").unwrap_err(), none);
     insta::assert_snapshot!(read("{kubernetes: {node: N1}}").unwrap_err(), @r#""N1" is no name of a node: use names of a-z, 0-9 and - with dots between them, as `kubectl get nodes` shows it"#);

@@ -13,6 +13,9 @@ use abide_instance::Place;
 use abide_reconcile::{Name, spec::kind::VirtualMachineSpec};
 use std::path::{Path, PathBuf};
 
+// What a document may say, a machine has room for.
+const _: () = assert!(abide_reconcile::spec::limits::DISKS_MAX <= DISKS_MAX);
+
 /// Unless said.
 const MEMORY_BYTES: u64 = 256 << 20;
 /// A guest's memory is made of pages.
