@@ -7,6 +7,10 @@ use crate::{
 };
 
 pub(crate) fn run(command: &Schema) -> Done {
+    if command.crd {
+        output::say(&abide_operator::crd::manifest()?);
+        return Ok(Exit::Done);
+    }
     let schema = match (command.source, command.status) {
         (true, _) => abide_spec::schema::source(),
         (_, true) => abide_agent::api::snapshot_schema(),

@@ -2,6 +2,8 @@
 //!
 //! | module | question it answers |
 //! |---|---|
+//! | [`crd`] | what may be written in the cluster: the types of `abide_spec`, as custom resources |
 //! | [`documents`] | what the objects of a node wish, taken together |
 
+pub mod crd;
 pub mod documents;

@@ -136,6 +136,9 @@ pub(crate) struct Schema {
     /// Of what `abide get -o json` prints
     #[arg(long)]
     pub(crate) status: bool,
+    /// Print what a Kubernetes cluster takes our kinds by, as YAML for `kubectl apply`
+    #[arg(long, conflicts_with_all = ["source", "status", "output"])]
+    pub(crate) crd: bool,
     /// In which form to print it
     #[arg(short, long, value_enum, default_value_t = Format::Json)]
     pub(crate) output: Format,

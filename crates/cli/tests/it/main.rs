@@ -89,7 +89,7 @@ fn what_cannot_be_read_is_no_mistake_of_the_author() {
     assert_eq!(abide(folder.path(), &["validate"]).status.code(), Some(64));
 }
 
-/// `ABIDE_UPDATE=1` writes the file of what the agent's types are anew; the other two are `spec`'s.
+/// `ABIDE_UPDATE=1` writes the file of what the agent's types are anew; the others are `spec`'s and `operator`'s.
 #[test]
 fn schema_prints_what_the_repository_has() {
     let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas");
@@ -101,6 +101,7 @@ fn schema_prints_what_the_repository_has() {
         (&["schema"][..], "abide.json"),
         (&["schema", "--source"], "source.json"),
         (&["schema", "--status"], "status.json"),
+        (&["schema", "--crd"], "crds.yaml"),
     ];
     for (args, name) in files {
         let path = schemas.join(name);
