@@ -155,7 +155,7 @@ impl Followed {
             Wish::Complete(complete) if self.state.suspension == Suspension::Down => {
                 let volumes = complete.units().values().filter(|want| want.unit.kind() == Kind::Volume);
                 match Complete::new(volumes.cloned()) {
-                    Ok(volumes) => Wish::Complete(Arc::new(volumes)),
+                    Ok(volumes) => Wish::Complete(Arc::new(volumes.confirming(complete.confirmed().iter().cloned()))),
                     Err(invalid) => Wish::Refused(invalid.to_string().into()),
                 }
             }

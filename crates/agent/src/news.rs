@@ -39,6 +39,12 @@ pub(crate) struct About<'a> {
     pub(crate) unit: Option<&'a UnitId>,
 }
 
+/// A unit as its source's people call it.
+pub(crate) fn called(unit: &UnitId, source: &SourceId) -> String {
+    let scope = if unit.scope == source.0 { String::new() } else { format!("{}:", unit.scope) };
+    format!("{scope}{}/{}", unit.kind, unit.name)
+}
+
 impl Ring {
     pub(crate) fn new() -> Self {
         Self { last: VecDeque::new(), listeners: broadcast::Sender::new(BACKLOG) }
@@ -60,7 +66,10 @@ impl Ring {
             at: wall_clock_ms(),
             source: about.source.map(SourceId::to_string),
             commit: about.commit.map(str::to_owned),
-            unit: about.unit.map(|unit| format!("{}/{}", unit.kind, unit.name)),
+            unit: about.unit.map(|unit| match about.source {
+                Some(source) => called(unit, source),
+                None => unit.to_string(),
+            }),
             kind: kind.to_owned(),
             text,
         };

@@ -25,11 +25,11 @@ pub(crate) fn run(here: &Here, command: &Describe) -> Done {
     let snapshot = snapshot(here)?;
     let unit = units::find(&snapshot, &command.unit)?.clone();
     let id = units::id(&unit)?;
-    let mut events = events::about(here, &unit.scope, &status::name(&unit))?;
+    let mut events = events::about(here, &unit.source, &status::name(&unit))?;
     let old = events.len().saturating_sub(EVENTS_MAX);
     events.drain(..old);
     let known = Known {
-        source: snapshot.sources.iter().find(|source| source.name == unit.scope).cloned(),
+        source: snapshot.sources.iter().find(|source| source.name == unit.source).cloned(),
         spec: spec(here, &id)?,
         logs: abide_instance::log_directory(&here.paths, &id).display().to_string(),
         events,

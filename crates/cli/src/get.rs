@@ -33,7 +33,7 @@ fn chosen(here: &Here, command: &Get) -> Result<Snapshot, Failure> {
     let mut snapshot = snapshot(here)?;
     if let Some(text) = &command.unit {
         let unit = units::find(&snapshot, text)?.clone();
-        snapshot.sources.retain(|source| source.name == unit.scope);
+        snapshot.sources.retain(|source| source.name == unit.source);
         snapshot.units = vec![unit];
     }
     Ok(snapshot)

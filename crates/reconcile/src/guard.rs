@@ -53,7 +53,8 @@ pub(crate) enum Moment {
 }
 
 impl Source {
-    /// What has to be confirmed before `removals` may go, if anything.
+    /// What a person has to permit before `removals` may go, if anything. What is confirmed where the wish comes from isn't
+    /// judged, and doesn't count: neither among what goes nor among what it is a share of.
     pub(crate) fn guard(
         &self,
         id: &SourceId,
@@ -64,11 +65,12 @@ impl Source {
         limits: &Limits,
     ) -> Result<(), Held> {
         let reclaim = |unit: &UnitId| self.owned.get(unit).copied().unwrap_or_default();
-        let removals: BTreeMap<UnitId, Reclaim> = removals.iter().map(|unit| (unit.clone(), reclaim(unit))).collect();
+        let unconfirmed = removals.iter().filter(|unit| !wish.is_confirmed(unit));
+        let removals: BTreeMap<UnitId, Reclaim> = unconfirmed.map(|unit| (unit.clone(), reclaim(unit))).collect();
         let (count, owned) = match moment {
-            Moment::Before => (removals.len(), self.owned.len()),
+            Moment::Before => (removals.len(), self.owned_but_for(wish)),
             Moment::Late => {
-                let gone = self.accepted.removals.len();
+                let gone = self.accepted.removals.keys().filter(|unit| !wish.is_confirmed(unit)).count();
                 (gone + removals.len(), self.accepted.owned_before.max(gone) + removals.len())
             }
         };
@@ -78,7 +80,19 @@ impl Source {
         }
         let permit = Permit { source: id.clone(), wish: wish.digest(), removals };
         let is_permitted = permits.iter().any(|given| covers(given, &permit));
-        if is_permitted { Ok(()) } else { Err(Held { permit, reasons }) }
+        let is_carried_away = mutant::is(Mutant::ConfirmedConfirmsAll) && !wish.confirmed().is_empty();
+        if is_permitted || is_carried_away { Ok(()) } else { Err(Held { permit, reasons }) }
+    }
+
+    /// How much it owns, but for what is confirmed to go.
+    pub(crate) fn owned_but_for(&self, wish: &Complete) -> usize {
+        self.owned.keys().filter(|unit| !wish.is_confirmed(unit)).count()
+    }
+}
+
+impl Complete {
+    fn is_confirmed(&self, unit: &UnitId) -> bool {
+        self.confirmed().contains(unit) && !mutant::is(Mutant::ConfirmedJudged)
     }
 }
 

@@ -19,7 +19,7 @@ mutants! {
     ForgetEpoch, ForgetBadMarks, ActivateUnproven, SwapWithoutGoodMark, UnknownIsEmpty, RefusedPrunes, GuardOff,
     GuardNotHolding, GuardForgetsAtRestart, AcceptNotAwaited, NoBackOff, BackOffForgotten, IgnoreNeeds, StopAnyOrder,
     StayingUserBlocks, IgnoreClaims, AlwaysSurge, ForgetDoubt, TrustStaleLooks, OlderWishWins, NoYield, NoLookDeadline,
-    ReplaceLiveChanges, IgnoreFailing, TryWithoutPorts, LostInvalidation,
+    ReplaceLiveChanges, IgnoreFailing, TryWithoutPorts, LostInvalidation, ConfirmedJudged, ConfirmedConfirmsAll,
 }
 
 #[cfg(feature = "mutants")]

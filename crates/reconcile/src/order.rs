@@ -131,7 +131,7 @@ pub enum Command {
 pub struct Accepted {
     /// Which wish.
     pub generation: u64,
-    /// How much the source owned when it came into force: what shares are shares of.
+    /// How much the source owned when it came into force, but for what was confirmed to go: what shares are shares of.
     pub owned_before: usize,
     /// All removals that passed so far, with the reclaim that was judged.
     pub removals: BTreeMap<UnitId, Reclaim>,

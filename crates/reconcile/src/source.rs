@@ -87,7 +87,10 @@ impl Source {
     pub(crate) fn acceptance(&self, removals: &BTreeSet<UnitId>) -> Accepted {
         let judged = |unit: &UnitId| (unit.clone(), self.owned.get(unit).copied().unwrap_or_default());
         let mut accepted = match &self.held {
-            Some(_) => Accepted { generation: self.generation, owned_before: self.owned.len(), ..Accepted::default() },
+            Some(held) => {
+                let owned_before = self.owned_but_for(held);
+                Accepted { generation: self.generation, owned_before, ..Accepted::default() }
+            }
             None => self.accepted.clone(),
         };
         accepted.removals.extend(removals.iter().map(judged));

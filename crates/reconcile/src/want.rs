@@ -22,13 +22,14 @@ pub enum Wish {
     Complete(Arc<Complete>),
 }
 
-/// Everything a source wants, from one complete snapshot. No two sources want units of one scope.
+/// Everything a source wants, from one complete snapshot. Its units may be of many scopes; no two sources want one unit.
 ///
-/// Invariant: needs name units of the same wish and form no cycle.
+/// Invariant: needs name units of the same wish and form no cycle; what is confirmed to go is not wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complete {
     digest: Digest,
     units: BTreeMap<UnitId, Arc<Want>>,
+    confirmed: BTreeSet<UnitId>,
 }
 
 /// A unit as it is wanted, with what follows from its spec for planning. Wants of one digest are equal.
@@ -170,10 +171,23 @@ impl Complete {
         for (unit, want) in &units {
             text.push_str(&format!("{unit} {}\n", want.digest));
         }
-        Ok(Self { digest: Digest::of(text.as_bytes()), units })
+        Ok(Self { digest: Digest::of(text.as_bytes()), units, confirmed: BTreeSet::new() })
     }
 
-    /// Of all its units.
+    /// The same wish, where somebody said of each of these units that it is to go, and of its data what its `reclaim` says:
+    /// by deleting an object, or by giving it to another node. The guard doesn't ask about them. What is wanted stays.
+    #[must_use]
+    pub fn confirming(mut self, removals: impl IntoIterator<Item = UnitId>) -> Self {
+        self.confirmed = removals.into_iter().filter(|unit| !self.units.contains_key(unit)).collect();
+        self
+    }
+
+    /// Units that are not wanted, and of which somebody said so.
+    pub fn confirmed(&self) -> &BTreeSet<UnitId> {
+        &self.confirmed
+    }
+
+    /// Of all its units. What is confirmed to go is no part of it: a person's yes to other removals stays good.
     pub fn digest(&self) -> Digest {
         self.digest
     }

@@ -2,8 +2,8 @@
 
 use crate::world::{Landed, World};
 use abide_reconcile::{
-    Claim, Complete, Digest, InstanceId, Limits, Permit, Phase, Reclaim, Record, Role, Seen, SourceId, Step, Time,
-    UnitId, Verdict, Want,
+    Claim, Complete, Digest, InstanceId, Limits, Permit, Phase, Plan, Reclaim, Record, Role, Seen, SourceId, Step,
+    Time, UnitId, Verdict, Want,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -142,7 +142,7 @@ impl Oracle {
         let permitted = self.permits.iter().any(|permit| {
             permit.source == owner.source && permit.wish == wish.digest() && permit.removals.contains_key(unit)
         });
-        if reclaim == Reclaim::Delete && !permitted {
+        if reclaim == Reclaim::Delete && !permitted && !wish.confirmed().contains(unit) {
             return Err(format!("the data of {unit} deleted without permission"));
         }
         Ok(())
@@ -218,11 +218,11 @@ impl Oracle {
         Ok(())
     }
 
-    /// What goes under one wish adds up, over late finds and restarts of the agent.
+    /// What goes under one wish adds up, over late finds and restarts of the agent, but for what somebody confirmed.
     fn note_removal(&mut self, history: &History, unit: &UnitId, source: &SourceId, under: Option<u64>) -> Verdicts {
         let Some(generation) = under else { return Err(format!("{unit} removed under no wish")) };
         let Some(wish) = history.get(&(source.clone(), generation)) else { return Ok(()) };
-        if wish.units().contains_key(unit) {
+        if wish.units().contains_key(unit) || wish.confirmed().contains(unit) {
             return Ok(());
         }
         let Pruned { owned, units } = self.pruned.entry((source.clone(), generation)).or_default();
@@ -251,6 +251,17 @@ impl Oracle {
                 self.exits.insert(unit.clone(), Exits { version, in_a_row, at });
             }
         }
+    }
+
+    /// Nobody is asked about what somebody has confirmed.
+    pub(crate) fn check_asked(&self, plan: &Plan, told: &Told) -> Verdicts {
+        for (source, permit) in plan.held.iter().chain(&plan.late) {
+            let Some((_, Some(wish))) = told.get(source) else { continue };
+            if let Some(unit) = permit.removals.keys().find(|unit| wish.confirmed().contains(*unit)) {
+                return Err(format!("somebody is asked whether {unit} may go, which was said already"));
+            }
+        }
+        Ok(())
     }
 
     /// What its liveness probe calls dead is killed, and not left to itself.

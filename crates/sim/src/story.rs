@@ -184,6 +184,7 @@ impl Story {
             return Err(format!("the plan is out of date: {kept:#?}\nshould be {made:#?}"));
         }
         if kept != self.reported {
+            self.oracle.check_asked(&kept, &self.told)?;
             report::check(&self.agent, self.now, &kept)?;
             self.reported = kept;
         }

@@ -1,9 +1,10 @@
-//! Random wishes of two sources, good and bad versions among them.
+//! Random wishes of two sources, good and bad versions among them. One is like a repository; of the other, which has units
+//! in two scopes, people say what they want to go, as they do where objects are deleted one by one.
 
 use crate::rng::Rng;
 use abide_reconcile::{Complete, Kind, Name, SourceId, Unit, UnitId, UnitSpec, Want};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What is wrong with a version; its image's name says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +42,21 @@ fn name(text: &str) -> Name {
     Name::new(text).expect("a name of the simulation")
 }
 
+/// The scope of a source's unit: its own, or another that no other source has.
+fn scope(source: &SourceId, text: &str) -> Name {
+    if source.0.as_str() == "b" && text == "u5" { name("c") } else { source.0.clone() }
+}
+
+fn id(source: &SourceId, kind: Kind, text: &str) -> UnitId {
+    UnitId { scope: scope(source, text), kind, name: name(text), index: 0 }
+}
+
 pub(crate) fn unit(source: &SourceId, kind: Kind, name: &str, spec: Value, revision: u64) -> Arc<Want> {
     let container = |spec| serde_json::from_value(spec).map(Arc::new).map(UnitSpec::Container);
     let volume = |spec| serde_json::from_value(spec).map(Arc::new).map(UnitSpec::Volume);
     let spec = if kind == Kind::Volume { volume(spec) } else { container(spec) };
     let unit = Unit {
-        id: UnitId { scope: source.0.clone(), kind, name: self::name(name), index: 0 },
+        id: id(source, kind, name),
         labels: [("revision".to_owned(), revision.to_string())].into(),
         annotations: [].into(),
         spec: spec.expect("a spec of the simulation"),
@@ -78,13 +88,26 @@ pub(crate) fn random(rng: &mut Rng, source: &SourceId, flaws: bool) -> Complete 
     let mut is_kept = |want: &Want| want.unit.kind() != Kind::Volume || is_used(want) || rng.chance(1, 2);
     let kept: Vec<bool> = units.iter().map(|want| is_kept(want)).collect();
     let kept = units.iter().zip(kept).filter(|(_, kept)| *kept).map(|(want, _)| Arc::clone(want));
-    Complete::new(kept.collect::<Vec<_>>()).expect("needs point backwards only")
+    let wish = Complete::new(kept.collect::<Vec<_>>()).expect("needs point backwards only");
+    wish.confirming(confirmed(rng, source))
+}
+
+/// Units that somebody said are to go, wanted ones among them: those stay.
+fn confirmed(rng: &mut Rng, source: &SourceId) -> BTreeSet<UnitId> {
+    if source.0.as_str() == "a" || rng.chance(1, 3) {
+        return BTreeSet::new();
+    }
+    let share = if rng.chance(1, 2) { 4 } else { 1 };
+    let volumes = (0..2).map(|n| id(source, Kind::Volume, &format!("v{n}")));
+    let containers = (0..6).map(|n| id(source, Kind::Container, &format!("u{n}")));
+    volumes.chain(containers).filter(|_| rng.chance(share, 4)).collect()
 }
 
 fn container(rng: &mut Rng, source: &SourceId, n: u64, seat: u64, flaws: bool, before: &[Arc<Want>]) -> Arc<Want> {
     let is_job = n == 0;
     let mut needs = Vec::new();
-    for want in before.iter().filter(|want| want.unit.kind() == Kind::Container) {
+    let scope = scope(source, &format!("u{n}"));
+    for want in before.iter().filter(|want| want.unit.kind() == Kind::Container && want.unit.id.scope == scope) {
         let other = want.unit.id.name.as_str();
         let condition = if other == "u0" { "Completed" } else { "Ready" };
         if rng.chance(1, if other == "u0" { 2 } else { 5 }) {
@@ -103,6 +126,8 @@ fn container(rng: &mut Rng, source: &SourceId, n: u64, seat: u64, flaws: bool, b
         spec["readiness"] = json!({ "tcp": { "port": 80 }, "startPeriod": "15s" });
     }
     match seat {
+        // A volume is of the scope that it is used in.
+        0 | 1 if scope != source.0 => {}
         0 | 1 => spec["volumes"] = json!([{ "volume": format!("v{seat}"), "mountPath": "/data" }]),
         2 => spec["hostNetwork"] = json!(true),
         // Sources may quarrel about a host port, which no wish can settle: in the end each has its own.

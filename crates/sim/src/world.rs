@@ -145,7 +145,9 @@ impl World {
             }
         }
         if lands {
-            let under = self.accepted.get(&SourceId(unit.scope.clone())).map(|accepted| accepted.generation);
+            let owner = self.units.get(&unit).and_then(|record| record.owner.as_ref());
+            let accepted = owner.and_then(|owner| self.accepted.get(&owner.source));
+            let under = accepted.map(|accepted| accepted.generation);
             self.push(at, Pending::Land { ticket, unit: unit.clone(), step, under });
         }
         if !slow || self.chance(50) {

@@ -201,7 +201,10 @@ pub struct Commit {
 /// A unit as it is now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UnitStatus {
-    /// Whose it is.
+    /// The source that wishes it, or else owns it; empty if none does.
+    #[serde(default)]
+    pub source: String,
+    /// In whose scope it is: its source's, by the same name, or a Kubernetes namespace.
     pub scope: String,
     /// `Container`, `VirtualMachine` or `Volume`.
     pub kind: String,
@@ -249,7 +252,7 @@ pub struct Happening {
     pub source: Option<String>,
     /// The commit it belongs to.
     pub commit: Option<String>,
-    /// The unit, if it concerns one, as `KIND/NAME`.
+    /// The unit, if it concerns one: `KIND/NAME`, or `SCOPE:KIND/NAME` where the scope isn't the source's.
     pub unit: Option<String>,
     /// `step`, `progress`, `done`, `failed`, `exited`, `source`.
     pub kind: String,
@@ -273,7 +276,7 @@ pub struct Preview {
 /// What would change in a unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
-    /// `KIND/NAME`.
+    /// `KIND/NAME`, or `SCOPE:KIND/NAME` where the scope isn't the source's.
     pub unit: String,
     /// `create`, `start`, `replace`, `update`, `end` or `remove`.
     pub action: String,

@@ -5,8 +5,8 @@
 
 use super::{Attending, Driver, Pause, Reach};
 use crate::{
-    followed::By,
-    journal::{self, Record as Entry},
+    followed::{By, Followed},
+    journal::{self, Record as Entry, Verdicts},
     news::About,
     port::Happened,
 };
@@ -106,11 +106,12 @@ impl Driver {
 
     fn record(&self, unit: &UnitId, found: Found) -> Record {
         let instances = found.instances.iter().map(|seen| Arc::new(self.probes.judge(seen))).collect();
-        let source = SourceId(unit.scope.clone());
-        let verdicts = self.followed.get(&source).and_then(|followed| followed.state.verdicts.get(unit));
-        let Some(verdicts) = verdicts else { return Record { instances, owner: found.owner, ..Record::default() } };
+        let remembered = self.remembered(unit, found.owner.as_ref().map(|owner| &owner.source));
+        let Some((source, verdicts)) = remembered else {
+            return Record { instances, owner: found.owner, ..Record::default() };
+        };
         // What is remembered of a unit is owned too, though nothing of it may be left: else nobody would ever forget it.
-        let owner = found.owner.unwrap_or_else(|| Owner { source, reclaim: Default::default() });
+        let owner = found.owner.unwrap_or_else(|| Owner { source: source.clone(), reclaim: Default::default() });
         Record {
             instances,
             owner: Some(owner),
@@ -118,6 +119,20 @@ impl Driver {
             bad: verdicts.bad.iter().map(|bad| bad.want.digest).collect(),
             completed: verdicts.completed.as_ref().map(|want| want.digest),
         }
+    }
+
+    /// What is remembered of a unit's versions, and by which source: its owner's word goes first.
+    fn remembered(&self, unit: &UnitId, owner: Option<&SourceId>) -> Option<(&SourceId, &Verdicts)> {
+        let of = |followed: &'_ Followed| followed.state.verdicts.contains_key(unit);
+        let owner = owner.and_then(|owner| self.followed.get(owner)).filter(|followed| of(followed));
+        let followed = owner.or_else(|| self.followed.values().find(|followed| of(followed)))?;
+        Some((&followed.id, followed.state.verdicts.get(unit)?))
+    }
+
+    /// In which source's journal it is written what becomes of a unit: of who wishes it, or else of who owns it.
+    pub(super) fn source_of(&self, unit: &UnitId) -> SourceId {
+        let known = self.core.source_of(unit).or_else(|| self.remembered(unit, None).map(|(source, _)| source));
+        known.cloned().unwrap_or_else(|| SourceId(unit.scope.clone()))
     }
 
     /// Every yes: what people said, and what follows from `abide down`, which may stop everything but delete nothing.
@@ -160,7 +175,7 @@ impl Driver {
             Step::Mark(Verdict::Retry) => Entry::Retried { id },
             _ => return self.have_carried_out(order),
         };
-        let source = SourceId(order.unit.scope.clone());
+        let source = self.source_of(&order.unit);
         self.write(&source, entry, move |driver, result| driver.ended(&order, result));
     }
 
@@ -191,7 +206,7 @@ impl Driver {
             move |means| means.run(&work, &attend),
             move |driver, result| match (&order.step, result) {
                 (Step::Forget { .. }, Ok(())) => {
-                    let source = SourceId(order.unit.scope.clone());
+                    let source = driver.source_of(&order.unit);
                     let entry = Entry::Forgotten { id: order.unit.clone() };
                     driver.write(&source, entry, move |driver, result| driver.ended(&order, result));
                 }
@@ -264,7 +279,7 @@ impl Driver {
 
     /// Tells everybody what happened to a unit.
     fn tell_of(&mut self, what: Happened, unit: &UnitId, text: String) {
-        self.tell_reporter_that(&SourceId(unit.scope.clone()), unit, what, &text);
+        self.tell_reporter_that(&self.source_of(unit), unit, what, &text);
         // That something could be prepared is no news where people watch: the start is.
         if what != Happened::Prepared {
             self.ring_of(what.kind(), unit, text);
@@ -273,7 +288,7 @@ impl Driver {
 
     /// With the commit that the unit's source is at.
     fn ring_of(&mut self, kind: &str, unit: &UnitId, text: String) {
-        let source = SourceId(unit.scope.clone());
+        let source = self.source_of(unit);
         let commit = self.followed.get(&source).and_then(|followed| followed.newest().map(|told| told.commit.clone()));
         self.ring.tell(kind, About { source: Some(&source), commit: commit.as_deref(), unit: Some(unit) }, text);
     }

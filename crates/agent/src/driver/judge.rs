@@ -5,7 +5,7 @@ use crate::{
     api,
     followed::Told,
     journal::{Record, Suspension},
-    news::About,
+    news::{About, called},
 };
 use abide_reconcile::{Digest, Event, Held, Outcome, Reclaim, SourceId, Time, UnitId, Why};
 use std::collections::BTreeSet;
@@ -144,7 +144,7 @@ impl Driver {
         told.complete.as_ref()?;
         let in_force = self.core.source_status(id)?.in_force.map(|(generation, _)| generation);
         let plan = self.core.plan();
-        let waiting = plan.waiting.into_iter().filter(|(unit, _)| unit.scope == id.0);
+        let waiting = plan.waiting.into_iter().filter(|(unit, _)| self.core.source_of(unit) == Some(id));
         let waiting: Vec<(UnitId, Why)> = waiting.collect();
         let is_broken = |why: &Why| match why {
             Why::CrashLoop { attempt: tries, .. } | Why::Retry { failures: tries, .. } => *tries >= TRIES_MAX,
@@ -157,7 +157,7 @@ impl Driver {
         let is_stuck = is_planned
             && waiting.iter().any(|(_, why)| is_broken(why))
             && waiting.iter().all(|(_, why)| is_broken(why) || waits_for_others(why))
-            && !plan.steps.keys().any(|unit| unit.scope == id.0);
+            && !plan.steps.keys().any(|unit| self.core.source_of(unit) == Some(id));
         let is_late = now >= told.at + self.patience;
         match (is_stuck, is_late) {
             (true, _) => Some(self.in_words(now, &waiting)),
@@ -173,7 +173,7 @@ impl Driver {
                 Why::Rejected(version) => self.taken_back(unit, *version),
                 _ => None,
             };
-            format!("{}/{} {}", unit.kind, unit.name, taken_back.unwrap_or_else(|| why.at(now).to_string()))
+            format!("{} {}", called(unit, &self.source_of(unit)), taken_back.unwrap_or_else(|| why.at(now).to_string()))
         });
         words.collect::<Vec<_>>().join("; ")
     }

@@ -72,15 +72,16 @@ impl Driver {
             return refusal(format!("{} is not of source {source}", stranger.id));
         }
         let wants = units.into_iter().map(|unit| Arc::new(Want::new(Arc::new(unit))));
+        let source = SourceId(name);
         let complete = match Complete::new(wants) {
             Ok(complete) => complete,
             Err(invalid) => return refusal(invalid.to_string()),
         };
-        let found = abide_reconcile::preview(&self.core, &SourceId(name), &complete);
+        let found = abide_reconcile::preview(&self.core, &source, &complete);
         if let Some(held) = &found.held {
             self.remember_shown(held.permit.clone());
         }
-        Answer::Replies(vec![Reply::Preview(preview(&found))])
+        Answer::Replies(vec![Reply::Preview(preview(&source, &found))])
     }
 
     fn remember_shown(&mut self, permit: Permit) {
@@ -193,7 +194,7 @@ impl Driver {
             Ok(unit) => unit,
             Err(text) => return say(answer, Err(text)),
         };
-        let source = SourceId(unit.scope.clone());
+        let source = self.source_of(&unit);
         let record = Record::Retried { id: unit.clone() };
         let tried = move |driver: &mut Driver, written: Result<(), Fault>| {
             if written.is_ok() {

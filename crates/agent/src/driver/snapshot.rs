@@ -5,10 +5,11 @@ use crate::{
     api,
     followed::{Followed, Restoring},
     journal::{Origin, Suspension},
+    news::called,
     port::SourceState as SourceWord,
 };
 use abide_reconcile::{
-    Held, Preview, Role,
+    Held, Preview, Role, SourceId, UnitId,
     status::{Activity, SourceState, SourceStatus, UnitState, UnitStatus},
 };
 
@@ -54,7 +55,8 @@ fn source(followed: &Followed, status: Option<&SourceStatus>) -> api::SourceStat
         generation: accepted.generation,
         state: word.as_str().to_owned(),
         message,
-        taken_back: status.map_or_else(Vec::new, |status| status.taken_back.iter().map(short).collect()),
+        taken_back: status
+            .map_or_else(Vec::new, |status| status.taken_back.iter().map(|unit| called(unit, &followed.id)).collect()),
         history: state.history.iter().rev().map(|settled| commit(&settled.commit, &settled.summary)).collect(),
     }
 }
@@ -124,6 +126,7 @@ pub(super) fn unit(status: UnitStatus) -> api::UnitStatus {
         api::InstanceStatus { id, role: role.to_owned(), state: state.to_owned(), pid: None, exit_code }
     });
     api::UnitStatus {
+        source: status.source.map(|source| source.to_string()).unwrap_or_default(),
         scope: status.id.scope.to_string(),
         kind: status.id.kind.to_string(),
         name: status.id.name.to_string(),
@@ -139,7 +142,8 @@ pub(super) fn unit(status: UnitStatus) -> api::UnitStatus {
 }
 
 /// What a wish would change, in words.
-pub(super) fn preview(preview: &Preview) -> api::Preview {
+pub(super) fn preview(source: &SourceId, preview: &Preview) -> api::Preview {
+    let short = |unit: &UnitId| called(unit, source);
     let changes = preview.changes.iter().map(|(unit, change)| api::Change {
         unit: short(unit),
         action: change.action.word().to_owned(),
@@ -165,10 +169,6 @@ pub(super) fn held(held: &Held) -> api::Held {
     api::Held {
         plan: held.permit.id().to_string(),
         why: held.to_string(),
-        removals: held.permit.removals.keys().map(short).collect(),
+        removals: held.permit.removals.keys().map(|unit| called(unit, &held.permit.source)).collect(),
     }
-}
-
-fn short(unit: &abide_reconcile::UnitId) -> String {
-    format!("{}/{}", unit.kind, unit.name)
 }

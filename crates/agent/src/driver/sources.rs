@@ -246,9 +246,13 @@ impl Driver {
     /// Tells the core what a commit says.
     fn tell(&mut self, id: &SourceId, generation: u64, waiting: &Waiting) {
         let now = self.clock.now();
-        let Some(followed) = self.followed.get_mut(id) else { return };
         let revision = &waiting.revision;
-        let wish = followed.wish(revision);
+        let contested = self.contested(id, &revision.wish);
+        let Some(followed) = self.followed.get_mut(id) else { return };
+        let wish = match (followed.wish(revision), contested) {
+            (Wish::Complete(_), Some(why)) => Wish::Refused(why.into()),
+            (wish, _) => wish,
+        };
         followed.note(generation, waiting, &wish, now);
         let text = match &wish {
             Wish::Refused(why) => {
@@ -269,6 +273,20 @@ impl Driver {
         };
         self.ring.tell("source", About { source: Some(id), commit: Some(&revision.commit), unit: None }, text);
         self.core.handle(now, Event::Wish { source: id.clone(), generation, wish });
+    }
+
+    /// Why two sources can't both have their way, if they can't: a namespace of a cluster may be called as a source is.
+    fn contested(&self, id: &SourceId, wish: &Wish) -> Option<String> {
+        let Wish::Complete(wish) = wish else { return None };
+        let others = self.followed.values().filter(|other| other.id != *id && other.is_registered());
+        others.into_iter().find_map(|other| {
+            let told = other.newest()?.complete.as_ref()?;
+            let unit = wish.units().keys().find(|unit| told.units().contains_key(*unit))?;
+            let name = &other.id;
+            Some(format!(
+                "{unit} is wished by source {name} too: rename one, or give that source up (`abide source remove {name}`)"
+            ))
+        })
     }
 
     pub(super) fn tell_withdrawn(&mut self, id: &SourceId) {

@@ -12,5 +12,6 @@ mod recorder;
 mod reports;
 mod repository;
 mod rig;
+mod scopes;
 mod sources;
 mod world;

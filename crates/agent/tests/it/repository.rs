@@ -3,7 +3,7 @@
 use crate::recorder::Recorder;
 use abide_agent::{Opened, Opening, SourceFactory};
 use abide_reconcile::{
-    Attend, Complete, Digest, Fault, Revision, Source, SourceId, Want, Wish,
+    Attend, Complete, Digest, Fault, Kind, Name, Revision, Source, SourceId, UnitId, Want, Wish,
     spec::{Context, MemoryTree, kind::SourceSpec, parse},
 };
 use std::{
@@ -59,19 +59,35 @@ pub(crate) fn commit_of(yaml: &str) -> String {
     Digest::of(yaml.as_bytes()).to_string().chars().take(40).collect()
 }
 
+/// What a commit says. A line `#scope NAME` says in which scope the documents behind it are, and `#confirms KIND/NAME` that
+/// somebody wants that unit of it to go.
 fn revision(id: &SourceId, spec: &SourceSpec, commit: &str, yaml: &str) -> Revision {
-    let tree = MemoryTree([("all.yaml".to_owned(), yaml.as_bytes().into())].into());
-    let (wish, files) = match parse(&tree, Context { scope: &id.0, grants: &spec.grants }) {
-        Ok(parsed) => {
-            let wants = parsed.units.into_iter().map(|unit| Arc::new(Want::new(unit)));
-            (Wish::Complete(Arc::new(Complete::new(wants).unwrap())), parsed.files)
-        }
-        Err(mistakes) => {
-            let text: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-            (Wish::Refused(text.join("\n").into()), BTreeMap::new())
-        }
+    let wish = match read(id, spec, yaml) {
+        Ok(complete) => Wish::Complete(Arc::new(complete)),
+        Err(mistakes) => Wish::Refused(mistakes.into()),
     };
-    Revision { commit: commit.to_owned(), summary: format!("about {commit:.6}"), wish, files }
+    Revision { commit: commit.to_owned(), summary: format!("about {commit:.6}"), wish, files: BTreeMap::new() }
+}
+
+fn read(id: &SourceId, spec: &SourceSpec, yaml: &str) -> Result<Complete, String> {
+    let (mut wants, mut confirmed) = (Vec::new(), Vec::new());
+    for part in format!("#scope {id}\n{yaml}").split("#scope ").skip(1) {
+        let (scope, yaml) = part.split_once('\n').unwrap();
+        let scope: Name = scope.parse().unwrap();
+        let tree = MemoryTree([("all.yaml".to_owned(), yaml.as_bytes().into())].into());
+        let parsed = parse(&tree, Context { scope: &scope, grants: &spec.grants });
+        let parsed =
+            parsed.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+        wants.extend(parsed.units.into_iter().map(|unit| Arc::new(Want::new(unit))));
+        let gone = yaml.lines().filter_map(|line| line.strip_prefix("#confirms ")?.split_once('/'));
+        confirmed.extend(gone.map(|(kind, name)| UnitId {
+            scope: scope.clone(),
+            kind: Kind::ALL.into_iter().find(|known| known.as_str() == kind).unwrap(),
+            name: name.parse().unwrap(),
+            index: 0,
+        }));
+    }
+    Ok(Complete::new(wants).unwrap().confirming(confirmed))
 }
 
 fn url(spec: &SourceSpec) -> Result<String, Fault> {

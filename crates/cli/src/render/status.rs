@@ -15,10 +15,10 @@ pub(crate) fn snapshot(snapshot: &Snapshot, style: Style) -> String {
     }
     let mut text = String::new();
     for source in &snapshot.sources {
-        let units = snapshot.units.iter().filter(|unit| unit.scope == source.name);
+        let units = snapshot.units.iter().filter(|unit| unit.source == source.name);
         text += &headed(&heading(source, style), units, style);
     }
-    let is_known = |unit: &&UnitStatus| snapshot.sources.iter().any(|source| source.name == unit.scope);
+    let is_known = |unit: &&UnitStatus| snapshot.sources.iter().any(|source| source.name == unit.source);
     let others: Vec<&UnitStatus> = snapshot.units.iter().filter(|unit| !is_known(unit)).collect();
     if !others.is_empty() {
         text += &headed("of no source", others.into_iter(), style);
@@ -74,8 +74,10 @@ fn row(unit: &UnitStatus) -> [Cell; 6] {
 
 /// A unit as its source's documents call it.
 pub(crate) fn name(unit: &UnitStatus) -> String {
+    // Documents of a source whose units are of many scopes are called by theirs.
+    let scope = if unit.scope == unit.source { String::new() } else { format!("{}:", unit.scope) };
     let index = if unit.index == 0 { String::new() } else { format!("#{}", unit.index) };
-    format!("{}/{}{index}", unit.kind, unit.name)
+    format!("{scope}{}/{}{index}", unit.kind, unit.name)
 }
 
 /// Why it isn't settled, or what else there is to say, in a line.
@@ -141,6 +143,7 @@ pub(crate) mod tests {
     /// A machine with a bit of everything.
     pub(crate) fn machine() -> Snapshot {
         let web = UnitStatus {
+            source: "infra".to_owned(),
             scope: "infra".to_owned(),
             kind: "Container".to_owned(),
             name: "web".to_owned(),
@@ -172,7 +175,8 @@ pub(crate) mod tests {
             instances: Vec::new(),
             ..web.clone()
         };
-        let stray = UnitStatus { scope: "old".to_owned(), name: "left".to_owned(), ..web.clone() };
+        let stray =
+            UnitStatus { source: "old".to_owned(), scope: "old".to_owned(), name: "left".to_owned(), ..web.clone() };
         let infra = SourceStatus {
             name: "infra".to_owned(),
             url: "/srv/infra.git".to_owned(),
@@ -191,6 +195,35 @@ pub(crate) mod tests {
     #[test]
     fn a_snapshot() {
         insta::assert_snapshot!(snapshot(&machine(), Style::Plain));
+    }
+
+    #[test]
+    fn a_source_with_units_of_many_scopes() {
+        let Snapshot { sources, units, .. } = machine();
+        let node = SourceStatus {
+            name: "kubernetes".to_owned(),
+            url: "kubernetes:n1".to_owned(),
+            branch: String::new(),
+            commit: "5f1c2ab9d0e1".to_owned(),
+            summary: "2 objects".to_owned(),
+            state: "following".to_owned(),
+            message: String::new(),
+            taken_back: Vec::new(),
+            ..sources[0].clone()
+        };
+        let of =
+            |scope: &str| UnitStatus { source: "kubernetes".to_owned(), scope: scope.to_owned(), ..units[0].clone() };
+        let status = Snapshot { settled: true, sources: vec![node], units: vec![of("blog"), of("shop")] };
+        insta::assert_snapshot!(snapshot(&status, Style::Plain), @r"
+        kubernetes  following  5f1c2ab  2 objects
+          UNIT                STATE    READY  RESTARTS  ADDRESS
+          blog:Container/web  settled  yes    0         10.4.16.2
+          shop:Container/web  settled  yes    0         10.4.16.2
+
+        ✔ settled
+        ");
+        let list = self::sources(&status.sources, Style::Plain);
+        assert!(list.contains("following  5f1c2ab  2 objects  kubernetes:n1"), "{list}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     board::event,
     short,
-    status::{name, tone_of_unit},
+    status::tone_of_unit,
     style::{Style, Tone},
     table::{cell, table},
 };
@@ -14,7 +14,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub(crate) struct Known {
     pub(crate) unit: UnitStatus,
-    /// Whose it is; none if no source of its scope is known.
+    /// Whose it is; none if no source has it.
     pub(crate) source: Option<SourceStatus>,
     /// What runs, as JSON; secrets are left out. None where nothing does.
     pub(crate) spec: Option<serde_json::Value>,
@@ -26,7 +26,7 @@ pub(crate) struct Known {
 
 pub(crate) fn describe(known: &Known, style: Style) -> String {
     let Known { unit, source, spec, logs, events } = known;
-    let title = format!("{}:{}", unit.scope, name(unit));
+    let title = crate::units::full(unit);
     let mut text = style.paint(Tone::Strong, &title) + "\n";
     text += &table("  ", &facts(unit, source.as_ref(), logs), style);
     text += &heading("instances", style);

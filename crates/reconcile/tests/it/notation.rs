@@ -15,14 +15,31 @@ pub(crate) fn source(name: &str) -> SourceId {
     SourceId(Name::new(name).unwrap())
 }
 
-/// The wish that these lines write down.
+/// The wish that these lines write down. A line `confirms UNIT UNIT …` says what somebody wants to go; a unit of another
+/// scope than the source's has that before it: `b:Container/web {image: web:1}`.
 pub(crate) fn wish<'a>(source: &SourceId, lines: impl IntoIterator<Item = &'a str>) -> Arc<Complete> {
-    let documents: String = lines.into_iter().filter(|line| !line.trim().is_empty()).map(document).collect();
-    let tree = spec::MemoryTree([("units.yaml".to_owned(), documents.as_bytes().into())].into());
-    let grants = spec::kind::Grants { host_network: true, privileged: true, ..Default::default() };
-    let parsed = spec::parse(&tree, spec::Context { scope: &source.0, grants: &grants });
-    let parsed = parsed.unwrap_or_else(|mistakes| panic!("{documents}\n{mistakes:#?}"));
-    Arc::new(Complete::new(parsed.units.into_iter().map(|unit| Arc::new(Want::new(unit)))).unwrap())
+    let mut confirmed = Vec::new();
+    let mut scopes: BTreeMap<Name, String> = BTreeMap::new();
+    for line in lines.into_iter().map(str::trim).filter(|line| !line.is_empty()) {
+        if let Some(units) = line.strip_prefix("confirms ") {
+            confirmed.extend(units.split(' ').map(unit));
+            continue;
+        }
+        let head = line.split(' ').next().unwrap();
+        let (scope, line) = match head.split_once(':') {
+            Some((scope, _)) => (Name::new(scope).unwrap(), &line[scope.len() + 1..]),
+            None => (source.0.clone(), line),
+        };
+        scopes.entry(scope).or_default().push_str(&document(line));
+    }
+    let units = scopes.iter().flat_map(|(scope, documents)| {
+        let tree = spec::MemoryTree([("units.yaml".to_owned(), documents.as_bytes().into())].into());
+        let grants = spec::kind::Grants { host_network: true, privileged: true, ..Default::default() };
+        let parsed = spec::parse(&tree, spec::Context { scope, grants: &grants });
+        parsed.unwrap_or_else(|mistakes| panic!("{documents}\n{mistakes:#?}")).units
+    });
+    let wish = Complete::new(units.map(|unit| Arc::new(Want::new(unit)))).unwrap();
+    Arc::new(wish.confirming(confirmed))
 }
 
 fn document(line: &str) -> String {
