@@ -92,7 +92,7 @@ compile() {
 # Who comes second waits here, and finds it done. A build that was killed holds the lock until its last process is gone.
 mkdir -p "$cache"
 exec 9>"$cache/lock"
-flock 9
+flock -n 9 || { say "waiting for somebody else, who builds it"; flock 9; }
 [ ! -d "$made" ] || { echo "$made"; exit; }
 [ "${ABIDE_APISERVER_KEEP:-}" ] || rm -rf "$work"
 say "building for the first time; this takes some minutes"
