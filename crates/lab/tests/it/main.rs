@@ -5,6 +5,7 @@
 mod api_server;
 mod forms;
 mod hello;
+mod kubernetes;
 
 #[test]
 fn the_guest_is_an_elf_file() {
