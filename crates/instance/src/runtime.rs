@@ -2,7 +2,7 @@
 
 use abide_host::cgroup::{CONTAINER_DEVICES, Device, Limits};
 use abide_reconcile::{Attend, Fault, InstanceId, Kind, Unit, UnitId, UnitSpec};
-use std::{net::Ipv4Addr, path::PathBuf};
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 
 /// A kind of unit: how its instances are made ready, launched, changed and cleared away.
 ///
@@ -43,6 +43,41 @@ pub trait Runtime: Send + Sync {
 
     /// Takes away what `launch` made, mounts first. Idempotent: half of it may be there.
     fn clear_away(&self, place: &Place) -> Result<(), Fault>;
+}
+
+/// A runtime that somebody else uses, too.
+impl<R: Runtime + ?Sized> Runtime for Arc<R> {
+    fn kind(&self) -> Kind {
+        (**self).kind()
+    }
+
+    fn prepare(&self, unit: &Unit, attend: &dyn Attend) -> Result<(), Fault> {
+        (**self).prepare(unit, attend)
+    }
+
+    fn limits(&self, unit: &Unit) -> Limits {
+        (**self).limits(unit)
+    }
+
+    fn devices(&self) -> Vec<Device> {
+        (**self).devices()
+    }
+
+    fn launch(&self, place: &Place, unit: &Unit) -> Result<Launch, Fault> {
+        (**self).launch(place, unit)
+    }
+
+    fn update(&self, place: &Place, from: &Unit, to: &Unit) -> Result<(), Fault> {
+        (**self).update(place, from, to)
+    }
+
+    fn ask_to_stop(&self, place: &Place, unit: &Unit) -> Result<(), Fault> {
+        (**self).ask_to_stop(place, unit)
+    }
+
+    fn clear_away(&self, place: &Place) -> Result<(), Fault> {
+        (**self).clear_away(place)
+    }
 }
 
 /// Where an instance lives.

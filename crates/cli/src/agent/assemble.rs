@@ -4,12 +4,12 @@
 //!   Root ── Ground ─┬─ Volumes ────────────────────────────── Kind::Volume
 //!                   ├─ Instances<Containers> ── Images ────── Kind::Container
 //!                   └─ Instances<VirtualMachines> ─────────── Kind::VirtualMachine
-//!   Hints ◄── exits of processes                 Factory ──── repositories and folders
+//!   Hints ◄── exits of processes                 SourceFactory ── what is followed; the caller's choice
 //! ```
 
-use super::{factory::Factory, inspector::OnGround};
+use super::inspector::OnGround;
 use crate::{exit::Failure, here::Here};
-use abide_agent::{Clock, Hints, Hold, Parts, Paths, Sweep};
+use abide_agent::{Clock, Hints, Hold, Parts, Paths, SourceFactory, Sweep};
 use abide_container::Containers;
 use abide_host::{root::Root, time::boottime};
 use abide_image::{Images, Login, Options};
@@ -27,8 +27,8 @@ pub(super) struct Assembled {
     pub(super) ground: Arc<Ground>,
 }
 
-/// Puts together who acts for this root.
-pub(super) fn assemble(here: &Here, hold: Hold) -> Result<Assembled, Failure> {
+/// Puts together who acts for this root. Which sources there can be is the caller's choice.
+pub(super) fn assemble(here: &Here, hold: Hold, factory: Arc<dyn SourceFactory>) -> Result<Assembled, Failure> {
     let paths = here.paths.make()?;
     let hints = Hints::default();
     let told = hints.clone();
@@ -38,11 +38,11 @@ pub(super) fn assemble(here: &Here, hold: Hold) -> Result<Assembled, Failure> {
     let credentials = Box::new(move |registry: &str| Login::find(&logins, registry));
     let images = Images::open(&paths.state.join("images"), &files, Options { credentials, ..Options::default() })?;
     let images = Arc::new(images);
-    let containers = || Containers::new(Arc::clone(&images), Arc::clone(ground.volumes()), &paths);
+    let containers = Arc::new(Containers::new(images, Arc::clone(ground.volumes()), &paths)?);
     let program = std::env::current_exe().map_err(Failure::doing("finding this program"))?;
     let machines = VirtualMachines::new(Arc::clone(ground.volumes()), &files, &program);
     let backends: [(Kind, Arc<dyn Backend>); 3] = [
-        (Kind::Container, Arc::new(Instances::new(Arc::clone(&ground), containers()?))),
+        (Kind::Container, Arc::new(Instances::new(Arc::clone(&ground), Arc::clone(&containers)))),
         (Kind::VirtualMachine, Arc::new(Instances::new(Arc::clone(&ground), machines))),
         (Kind::Volume, Arc::<Volumes>::clone(ground.volumes())),
     ];
@@ -52,16 +52,16 @@ pub(super) fn assemble(here: &Here, hold: Hold) -> Result<Assembled, Failure> {
         limits: Limits::default(),
         backends: BTreeMap::from(backends),
         inspector: Arc::new(OnGround(Arc::clone(&ground))),
-        factory: Arc::new(Factory { sources: paths.state.join("sources") }),
+        factory,
         hints,
-        sweep: sweep(containers()?),
+        sweep: sweep(containers),
         paths: Paths { state: paths.state, run: paths.run },
     };
     Ok(Assembled { parts, ground })
 }
 
 /// Clears away images that no unit needs.
-fn sweep(containers: Containers) -> Sweep {
+fn sweep(containers: Arc<Containers>) -> Sweep {
     Box::new(move |units| match containers.prune(units.iter().map(|unit| &**unit)) {
         Ok(None | Some(0)) => {}
         Ok(Some(images)) => tracing::info!(images, "images that nothing needs any more are gone"),

@@ -19,7 +19,8 @@ use crate::{
 };
 use abide_agent::{Agent, Hold, Mode, api::Request};
 use assemble::Assembled;
-use std::{io, ops::ControlFlow, time::Duration};
+use factory::Factory;
+use std::{io, ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
@@ -42,9 +43,9 @@ pub(crate) fn run(here: &Here) -> Done {
             return Err(Failure::failed(text));
         }
     };
-    let Assembled { parts, ground } = assemble::assemble(here, hold)?;
-    tracing::info!(state = %here.paths.state.display(), "the agent begins");
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
+    let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here))?;
+    tracing::info!(state = %here.paths.state.display(), "the agent begins");
     let hold = runtime.block_on(async {
         let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let stop = async move {
@@ -69,8 +70,8 @@ pub(crate) fn ask(
     say: &mut dyn FnMut(Heard) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
     log(Level::WARN);
-    let Assembled { parts, ground } = assemble::assemble(here, hold)?;
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
+    let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here))?;
     let agent = Agent::new(parts, mode)?;
     let hold = runtime.block_on(agent.ask(request, |reply| {
         // It is one request: what it says last is the end.
@@ -82,6 +83,11 @@ pub(crate) fn ask(
     }
     drop(hold);
     Ok(())
+}
+
+/// What an agent of this root can follow.
+fn factory(here: &Here) -> Arc<Factory> {
+    Arc::new(Factory { sources: here.paths.state.join("sources") })
 }
 
 /// What happens goes to standard error; `ABIDE_LOG` says how much (`debug`, or `abide_agent=debug,warn`).
