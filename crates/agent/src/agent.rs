@@ -18,7 +18,7 @@ use crate::{
     port::{Inspector, SourceFactory},
     talk::{UNREAD_MAX, converse},
 };
-use abide_reconcile::{Backend, Kind, Limits, SourceId, Time, Unit};
+use abide_reconcile::{Backend, Kind, Limits, SourceId, Time, Unit, spec::kind::SourceSpec};
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
@@ -128,8 +128,16 @@ impl Agent {
             hints,
             means: Means { backends, inspector: Arc::clone(&inspector), factory, files, sweep },
             reach: Reach::Look,
+            purpose: None,
         };
         Ok(Self { start, run: paths.run, inspector, mode, hold })
+    }
+
+    /// Has the agent follow this source, whatever was registered under its name before: it is there for it.
+    #[must_use]
+    pub fn for_source(mut self, id: SourceId, spec: SourceSpec) -> Self {
+        self.start.purpose = Some((id, spec));
+        self
     }
 
     /// Serves both sockets and keeps everything as wished, until `stop`. What runs then, runs on. The hold is given back: calls

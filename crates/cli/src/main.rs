@@ -7,7 +7,7 @@
 //! | `output`, `render`, `live` | `-o json`, `-o yaml`, or words; the words; progress |
 //! | `here`, `ask`, `client`, `watch` | the root; who answers for it; what becomes of what was asked |
 //! | `units`, `documents` | units as people write them; files as people have them |
-//! | `agent` | all crates put together |
+//! | `agent`, `operator` | all crates put together; the same as the agent of a Kubernetes node |
 //! | the others | a command each |
 
 #![forbid(unsafe_code)]
@@ -31,6 +31,7 @@ mod hook;
 mod init;
 mod live;
 mod logs;
+mod operator;
 mod output;
 mod plan;
 mod relay;
@@ -74,6 +75,7 @@ fn run(task: &Task, root: Option<&Path>) -> Done {
     let here = &Here::new(root)?;
     match task {
         Task::Agent => agent::run(here),
+        Task::Operator(command) => operator::run(here, command),
         Task::Init(command) => init::run(here, command),
         Task::Source(command) => source::run(here, &command.command),
         Task::Apply(command) => apply::run(here, command),

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`crd`] | what may be written in the cluster: the types of `abide_spec`, as custom resources |
 //! | [`documents`] | what the objects of a node wish, taken together |
+//! | [`node`] | the agent of a node: its objects as a source, and their status |
 
 pub mod crd;
 pub mod documents;
+pub mod node;

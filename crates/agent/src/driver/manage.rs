@@ -1,13 +1,13 @@
 //! What people ask about sources: which there are, which are followed, and where they stay.
 
 use super::{
-    Driver,
+    Driver, Reach,
     requests::{outcome, say, send, words},
     sources::begin,
 };
 use crate::{
-    api,
-    followed::{By, Waiting},
+    api::{self, Reply},
+    followed::{By, Restoring, Waiting},
     journal::{Origin, Record, Suspension},
     port::{Opened, Opening},
     talk::{Answer, Respond},
@@ -17,6 +17,7 @@ use abide_reconcile::{
     spec::kind::{Follow, SourceSpec},
 };
 use std::path::Path;
+use tokio::sync::oneshot;
 
 impl Driver {
     pub(super) fn add_source(&mut self, answer: Respond, name: &str, spec: SourceSpec) {
@@ -42,6 +43,31 @@ impl Driver {
                 }
                 say(answer, words(written, &format!("source {id} is followed")));
             });
+        });
+    }
+
+    /// Registers the source that this agent is there for, if it isn't as it is to be: once it is known what an earlier run
+    /// left of it.
+    pub(super) fn follow_purpose(&mut self) {
+        let is_restored = |id: &SourceId| {
+            let followed = self.followed.get(id);
+            followed.is_none_or(|followed| followed.restoring == Restoring::Over && !followed.is_opening)
+        };
+        let Some((id, spec)) = self.purpose.take_if(|(id, _)| is_restored(id)) else { return };
+        let registered = self.followed.get(&id).and_then(|followed| followed.state.registered.clone());
+        if registered == Some((spec.clone(), Origin::Followed)) || self.reach != Reach::Follow {
+            return;
+        }
+        let (answer, answered) = oneshot::channel();
+        self.add_source(answer, &id.to_string(), spec);
+        tokio::spawn(async move {
+            if let Ok(Answer::Replies(replies)) = answered.await {
+                for reply in replies {
+                    if let Reply::Refused { message } = reply {
+                        tracing::error!(source = %id, message, "the source that this agent is there for can't be followed");
+                    }
+                }
+            }
         });
     }
 

@@ -32,7 +32,7 @@ use crate::{
     news::Ring,
     probe::{self, Probes},
 };
-use abide_reconcile::{Event, Limits, Permit, Reconciler, SourceId, Time};
+use abide_reconcile::{Event, Limits, Permit, Reconciler, SourceId, Time, spec::kind::SourceSpec};
 use commands::Orders;
 use early::Early;
 use judge::Judge;
@@ -81,6 +81,8 @@ pub(crate) struct Start {
     pub(crate) hints: Hints,
     pub(crate) means: Means,
     pub(crate) reach: Reach,
+    /// A source that this agent is there for.
+    pub(crate) purpose: Option<(SourceId, SourceSpec)>,
 }
 
 /// The loop's state.
@@ -99,6 +101,8 @@ pub(crate) struct Driver {
     listeners: u64,
     patience: Time,
     reach: Reach,
+    /// A source that has yet to be registered, as this agent is there for it.
+    purpose: Option<(SourceId, SourceSpec)>,
     means: Arc<Means>,
     inbox: Inbox,
 }
@@ -131,6 +135,7 @@ impl Loop {
             listeners: 0,
             patience: start.patience,
             reach: start.reach,
+            purpose: start.purpose,
             means: Arc::new(start.means),
             inbox,
             clock: start.clock,
@@ -191,6 +196,7 @@ impl Driver {
         self.go_on(now);
         // Before anybody is answered: nothing else may happen for long.
         self.note_restored();
+        self.follow_purpose();
         self.try_probes(now);
         self.judge_all(now);
         self.answer_early(now);

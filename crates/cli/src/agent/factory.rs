@@ -6,6 +6,7 @@ use abide_git::{
     GitSource, Settings, folder,
     revision::{ReopenError, reopen},
 };
+use abide_operator::node::{self, Node};
 use abide_reconcile::{
     Fault, Revision, SourceId,
     spec::kind::{Follow, SourceSpec},
@@ -23,22 +24,29 @@ const PROGRAM: &str = "/proc/self/exe";
 pub(super) struct Factory {
     /// `sources/` of the state folder.
     pub(super) sources: PathBuf,
+    /// The cluster, if this is the agent of a node.
+    pub(super) node: Option<Node>,
 }
 
 impl Factory {
-    /// How to follow a repository or folder, if that is what `spec` names.
-    fn settings(&self, id: &SourceId, spec: &SourceSpec) -> Result<Settings, Fault> {
-        let SourceSpec { follow, credentials, grants } = spec.clone();
-        let repository = match follow {
-            Follow::Git(git) => git,
-            Follow::Kubernetes(_) | Follow::Placement => {
-                let text = "this agent follows repositories; the objects of a cluster are followed by `abide operator`";
-                return Err(Fault::Never(text.into()));
-            }
-        };
+    /// The source's state folder, which is there then.
+    fn directory(&self, id: &SourceId) -> Result<PathBuf, Fault> {
         let directory = self.sources.join(id.to_string());
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
         made.map_err(|error| Fault::Again(format!("making {}: {error}", directory.display()).into()))?;
+        Ok(directory)
+    }
+
+    /// How to follow a repository or folder, if that is what `spec` names.
+    fn settings(&self, id: &SourceId, spec: &SourceSpec) -> Result<Settings, Fault> {
+        let SourceSpec { follow, credentials, grants } = spec.clone();
+        let repository = match follow.clone() {
+            Follow::Git(git) => git,
+            Follow::Kubernetes(_) | Follow::Placement => {
+                return Err(Fault::Never(format!("{follow} is no repository").into()));
+            }
+        };
+        let directory = self.directory(id)?;
         Ok(Settings {
             id: id.clone(),
             repository,
@@ -55,6 +63,12 @@ impl Factory {
 
 impl SourceFactory for Factory {
     fn open(&self, opening: &Opening) -> Result<Opened, Fault> {
+        if let Follow::Kubernetes(_) = &opening.spec.follow {
+            return match &self.node {
+                Some(node) => node.open(opening, &self.directory(&opening.id)?),
+                None => Err(Fault::Never("the objects of a cluster are followed by `abide operator`".into())),
+            };
+        }
         let Opening { id, spec, said, keep } = opening.clone();
         let settings = Settings { said, keep, ..self.settings(&id, &spec)? };
         let source = GitSource::new(settings).map_err(|error| Fault::Never(error.to_string().into()))?;
@@ -63,6 +77,9 @@ impl SourceFactory for Factory {
     }
 
     fn reopen(&self, id: &SourceId, spec: &SourceSpec, commit: &str) -> Result<Revision, Fault> {
+        if let Follow::Kubernetes(_) = &spec.follow {
+            return node::reopen(&self.directory(id)?, commit);
+        }
         reopen(&self.settings(id, spec)?, commit).map_err(|error| {
             let text = with_causes(&error).into();
             if matches!(error, ReopenError::Id(_)) { Fault::Never(text) } else { Fault::Again(text) }

@@ -3,7 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | `assemble` | all crates, put together |
-//! | `factory` | sources out of repositories and folders |
+//! | `factory` | sources out of repositories, folders and clusters |
 //! | `inspector` | what probes and people ask about instances |
 
 mod assemble;
@@ -18,10 +18,15 @@ use crate::{
     render::style::Style,
 };
 use abide_agent::{Agent, Hold, Mode, api::Request};
+use abide_operator::node::Node;
+use abide_reconcile::{SourceId, spec::kind::SourceSpec};
 use assemble::Assembled;
 use factory::Factory;
 use std::{io, ops::ControlFlow, sync::Arc, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -31,8 +36,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Calls that are under way at the end are cancelled. One that doesn't notice for so long is left to end with the process.
 const CALLS: Duration = Duration::from_secs(5);
 
+/// What an agent is there for besides what its root has registered.
+#[derive(Debug)]
+pub(crate) struct Purpose {
+    pub(crate) node: Node,
+    pub(crate) source: SourceId,
+    pub(crate) spec: SourceSpec,
+}
+
 /// Serves until a signal says that it is enough.
 pub(crate) fn run(here: &Here) -> Done {
+    serve(here, |_| Ok(None))
+}
+
+/// The same with a purpose, which may begin tasks in the agent's runtime.
+pub(crate) fn serve(here: &Here, purpose: impl FnOnce(&Runtime) -> Result<Option<Purpose>, Failure>) -> Done {
     abide_host::memory::share_heaps();
     log(Level::INFO);
     let hold = match holder(here, PATIENCE)? {
@@ -44,7 +62,9 @@ pub(crate) fn run(here: &Here) -> Done {
         }
     };
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
-    let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here))?;
+    let purpose = purpose(&runtime)?;
+    let node = purpose.as_ref().map(|purpose| purpose.node.clone());
+    let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here, node))?;
     tracing::info!(state = %here.paths.state.display(), "the agent begins");
     let hold = runtime.block_on(async {
         let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
@@ -53,7 +73,12 @@ pub(crate) fn run(here: &Here) -> Done {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
             tracing::info!("the agent ends; what runs, runs on");
         };
-        Ok::<Hold, Failure>(Agent::new(parts, Mode::Act)?.serve(stop).await?)
+        let agent = Agent::new(parts, Mode::Act)?;
+        let agent = match purpose {
+            Some(Purpose { source, spec, .. }) => agent.for_source(source, spec),
+            None => agent,
+        };
+        Ok::<Hold, Failure>(agent.serve(stop).await?)
     })?;
     runtime.shutdown_timeout(CALLS);
     assemble::leave(&ground);
@@ -71,7 +96,7 @@ pub(crate) fn ask(
 ) -> Result<(), Failure> {
     log(Level::WARN);
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
-    let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here))?;
+    let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here, None))?;
     let agent = Agent::new(parts, mode)?;
     let hold = runtime.block_on(agent.ask(request, |reply| {
         // It is one request: what it says last is the end.
@@ -85,9 +110,9 @@ pub(crate) fn ask(
     Ok(())
 }
 
-/// What an agent of this root can follow.
-fn factory(here: &Here) -> Arc<Factory> {
-    Arc::new(Factory { sources: here.paths.state.join("sources") })
+/// What an agent of this root can follow: the objects of a cluster, if it is a node's.
+fn factory(here: &Here, node: Option<Node>) -> Arc<Factory> {
+    Arc::new(Factory { sources: here.paths.state.join("sources"), node })
 }
 
 /// What happens goes to standard error; `ABIDE_LOG` says how much (`debug`, or `abide_agent=debug,warn`).

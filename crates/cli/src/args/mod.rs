@@ -3,9 +3,11 @@
 //! | module | whose arguments |
 //! |---|---|
 //! | here | of commands that are about the program itself, and about documents alone |
+//! | [`operator`] | about Kubernetes |
 //! | [`sources`] | about what is wished: repositories, folders, commits |
 //! | [`units`] | about what runs |
 
+pub(crate) mod operator;
 pub(crate) mod sources;
 pub(crate) mod units;
 
@@ -62,6 +64,7 @@ pub(crate) enum Task {
     ///
     /// Goes on until SIGTERM or SIGINT. What runs, runs on then; nothing restarts what exits.
     Agent,
+    Operator(operator::Operator),
     Init(sources::Init),
     Source(sources::Source),
     Apply(sources::Apply),

@@ -109,9 +109,21 @@ impl Rig {
 
     /// Starts the agent, and returns when it answers.
     pub fn start(&mut self) {
+        self.start_by(&[], &["agent".to_owned()]);
+    }
+
+    /// The same of an agent by another command, and by a program that becomes it, if one is named with arguments.
+    pub fn start_by(&mut self, program: &[&str], arguments: &[String]) {
         assert!(self.agent.is_none(), "its agent runs");
         let log = OpenOptions::new().create(true).append(true).open(self.path("agent.log")).unwrap();
-        let mut command = self.command(&["agent"]);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut command = self.command(&arguments);
+        if let [first, rest @ ..] = program {
+            let mut outer = Command::new(first);
+            outer.args(rest).arg(command.get_program()).args(command.get_args());
+            outer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+            command = outer;
+        }
         self.agent = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         let pid = self.agent();
         let socket = self.root().join("run/agent.sock");

@@ -50,6 +50,8 @@ pub struct World {
 pub enum Standing {
     /// As it is now, it is wished.
     Wished,
+    /// It is wished as soon as it has our finalizer, which takes a moment.
+    Unfinalized,
     /// It has to wait for something of the cluster; what it was before stays wished.
     Pending(String),
     /// It can't be had, and why; what it was before stays wished.

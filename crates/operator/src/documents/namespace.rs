@@ -318,9 +318,7 @@ impl<'a> Scene<'a> {
                 (Life::Terminating, None, _) => Standing::Leaving,
                 (Life::Living, _, Some(Fall::Mistaken(why))) => Standing::Mistaken(why.clone()),
                 (Life::Living, _, Some(Fall::Pending(why))) => Standing::Pending(why.clone()),
-                (Life::Living, ..) if !wants.contains_key(id) => {
-                    Standing::Pending("its finalizer is being set".to_owned())
-                }
+                (Life::Living, ..) if !wants.contains_key(id) => Standing::Unfinalized,
                 (Life::Living, ..) => Standing::Wished,
             };
             (id.clone(), standing)

@@ -210,7 +210,7 @@ fn check(cluster: &Cluster, before: &BTreeMap<UnitId, Arc<Want>>) -> Result<(), 
             }
             Standing::Wished => prop_assert!(cluster.documents.want(id).is_some()),
             Standing::Leaving => prop_assert!(cluster.documents.want(id).is_none()),
-            Standing::Pending(_) | Standing::Needed(_) => {}
+            Standing::Unfinalized | Standing::Pending(_) | Standing::Needed(_) => {}
         }
     }
     let mut again = Documents { grants: cluster.documents.grants.clone(), scopes: BTreeMap::new() };

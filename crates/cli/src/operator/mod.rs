@@ -1,0 +1,88 @@
+//! `abide operator`: Kubernetes.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | here | the agent of a node |
+//! | `cluster` | how to get at a cluster |
+
+mod cluster;
+
+use crate::{
+    agent::{self, Purpose},
+    args::operator::Operator,
+    exit::{Done, Failure},
+    here::Here,
+};
+use abide_host::cgroup::Hierarchies;
+use abide_operator::node::{Liveness, Node};
+use abide_reconcile::{
+    Name, SourceId,
+    spec::{
+        self, NodeName,
+        kind::{Credentials, Follow, Grants, KubernetesSource, SourceSpec},
+    },
+};
+use kvm_ioctls::Kvm;
+use std::{fs, path::Path};
+
+/// How the source is called that is the cluster.
+const SOURCE: &str = "kubernetes";
+
+/// Every pod has this in its environment.
+const IN_POD: &str = "KUBERNETES_SERVICE_HOST";
+
+/// Serves as a node's agent until a signal says that it is enough.
+pub(crate) fn run(here: &Here, command: &Operator) -> Done {
+    let spec = source(command)?;
+    let Follow::Kubernetes(KubernetesSource { node: name }) = &spec.follow else {
+        return Err(Failure::usage("this follows a node of a cluster"));
+    };
+    let name = name.to_string();
+    if std::env::var_os(IN_POD).is_some() {
+        // Keepers stay where the agent is, and a pod's group is emptied when the pod ends.
+        Hierarchies::detect()?.move_out()?;
+    }
+    agent::serve(here, |runtime| {
+        let client = cluster::client(runtime, command)?;
+        let liveness = Liveness {
+            node: name.clone(),
+            namespace: command.namespace.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            has_kvm: Kvm::new().is_ok(),
+        };
+        runtime.spawn(liveness.renew(client.clone()));
+        let node = Node::new(client, runtime.handle().clone(), &name);
+        let source = SourceId(SOURCE.parse::<Name>()?);
+        Ok(Some(Purpose { node, source, spec: spec.clone() }))
+    })
+}
+
+/// What is followed: the node of the command line, with the grants of the file.
+fn source(command: &Operator) -> Result<SourceSpec, Failure> {
+    let node = |name: &str| name.parse::<NodeName>().map_err(|error| Failure::usage(format!("--node: {error}")));
+    let named = command.node.as_deref().map(node).transpose()?;
+    let written = command.source.as_deref().map(read).transpose()?;
+    match (named, written) {
+        (None, None) => Err(Failure::usage("which node is this? Say it with --node NAME, or as NODE_NAME")),
+        (None, Some(spec)) => Ok(spec),
+        (Some(node), None) => {
+            let follow = Follow::Kubernetes(KubernetesSource { node });
+            Ok(SourceSpec { follow, credentials: Credentials::default(), grants: Grants::default() })
+        }
+        (Some(node), Some(spec)) => Ok(SourceSpec { follow: Follow::Kubernetes(KubernetesSource { node }), ..spec }),
+    }
+}
+
+fn read(path: &Path) -> Result<SourceSpec, Failure> {
+    let bytes = fs::read(path).map_err(Failure::file("reading", path))?;
+    let (_, spec) = spec::parse_source(&path.display().to_string(), &bytes).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        Failure::refused(lines.join("\n"))
+    })?;
+    match &spec.follow {
+        Follow::Kubernetes(_) => Ok(spec),
+        follow => {
+            Err(Failure::refused(format!("{} follows {follow}: write `kubernetes: {{node: NAME}}`", path.display())))
+        }
+    }
+}

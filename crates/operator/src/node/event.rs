@@ -1,0 +1,89 @@
+//! Events: what a person would want to see, in `kubectl events`. Best effort, and nothing is decided by them.
+
+use super::{
+    board::{Told, What},
+    watch::Means,
+    write,
+};
+use crate::crd::resource;
+use abide_agent::Happened;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::task::JoinSet;
+
+/// Events that are under way; more are dropped.
+const UNDER_WAY_MAX: usize = 16;
+/// What the API server takes as a note, in bytes.
+const NOTE_MAX: usize = 1000;
+
+/// Tells events. The recorder makes one of those that repeat.
+pub(crate) struct Events {
+    recorder: Recorder,
+    under_way: JoinSet<()>,
+}
+
+impl Events {
+    pub(crate) fn new(means: &Means) -> Self {
+        let reporter = Reporter { controller: write::MANAGER.to_owned(), instance: Some(means.node.clone()) };
+        Self { recorder: Recorder::new(means.client.clone(), reporter), under_way: JoinSet::new() }
+    }
+
+    pub(crate) fn tell(&mut self, told: Told) {
+        while self.under_way.try_join_next().is_some() {}
+        if self.under_way.len() >= UNDER_WAY_MAX {
+            return;
+        }
+        let Some(event) = event(&told) else { return };
+        let recorder = self.recorder.clone();
+        self.under_way.spawn(async move {
+            let kind = resource(told.unit.kind);
+            let regarding = ObjectReference {
+                api_version: Some(kind.api_version),
+                kind: Some(kind.kind),
+                namespace: Some(told.unit.scope.to_string()),
+                name: Some(told.unit.name.to_string()),
+                uid: Some(told.uid),
+                ..ObjectReference::default()
+            };
+            if let Err(error) = recorder.publish(&event, &regarding).await {
+                tracing::debug!(unit = %told.unit, %error, "an event could not be told");
+            }
+        });
+    }
+}
+
+/// The event of what happened: its kind, its reason, and what was being done.
+fn event(told: &Told) -> Option<Event> {
+    use EventType::{Normal, Warning};
+    let (type_, reason, action) = match told.what {
+        What::Rejected => (Warning, "Rejected", "Judge"),
+        What::Held => (Warning, "Held", "Judge"),
+        What::Happened(happened) => match happened {
+            Happened::Preparing => (Normal, "Pulling", "Prepare"),
+            Happened::Prepared => (Normal, "Pulled", "Prepare"),
+            Happened::Started => (Normal, "Started", "Start"),
+            Happened::Serving => (Normal, "Serving", "Activate"),
+            Happened::Updated => (Normal, "Updated", "Update"),
+            Happened::Stopped => (Normal, "Stopped", "Stop"),
+            Happened::Killing => (Warning, "Killing", "Kill"),
+            Happened::Exited => (Warning, "Exited", "Watch"),
+            Happened::Completed => (Normal, "Completed", "Watch"),
+            Happened::TakenBack => (Warning, "TakenBack", "Judge"),
+            Happened::Removed => (Normal, "Removed", "Remove"),
+            Happened::Failed => (Warning, "Failed", "Reconcile"),
+            // What ends them is told.
+            Happened::Starting | Happened::Stopping => return None,
+        },
+    };
+    let mut end = told.text.len().min(NOTE_MAX);
+    while !told.text.is_char_boundary(end) {
+        end -= 1;
+    }
+    Some(Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(told.text[..end].to_owned()),
+        action: action.to_owned(),
+        secondary: None,
+    })
+}

@@ -1,0 +1,416 @@
+//! The one task that knows the cluster: what it hears becomes a world, and that a wish.
+//!
+//! ```text
+//!   watches ─ Heard ─► hear ─► World ─┐ quiet for a moment, every kind's list whole,
+//!   found, read ─────► (one by one)   │ nothing missed that was not asked for
+//!                                     ▼
+//!                      judge ─► finalizers ─► snapshot on disk ─► mailbox: the wish
+//!                        └────► board: how each object stands
+//! ```
+//!
+//! Nothing is said while a list is under way or somebody is being asked for: half of what is gone would be few enough for
+//! the guard to let it go.
+
+use super::{
+    board::{Board, Subject},
+    mailbox::Mailbox,
+    object::Seen,
+    snapshot::{Snapshot, Snapshots},
+    watch::{Heard, Means, Objects, Trouble, Watch},
+    write,
+};
+use crate::documents::{DataName, Documents, Life, World};
+use abide_reconcile::{Complete, Fault, Revision, Want, Wish};
+use abide_spec::{Kind, Scope, UnitId};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, mpsc::Receiver},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until, timeout},
+};
+
+/// What comes one after the other in this time is one change.
+const QUIET: Duration = Duration::from_millis(4);
+/// And this is how long a change is waited for to end.
+const COALESCED_MAX: Duration = Duration::from_millis(100);
+/// When the disk is asked again that could not keep a wish.
+const KEEP_AGAIN: Duration = Duration::from_secs(5);
+/// Requests at once.
+const REQUESTS_MAX: usize = 8;
+
+/// What the follower begins with.
+pub(crate) struct Begin {
+    pub(crate) means: Means,
+    pub(crate) heard: Receiver<Heard>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) grants: abide_spec::kind::Grants,
+    /// What was said last.
+    pub(crate) last: Option<Snapshot>,
+    /// Snapshots that must not get lost.
+    pub(crate) needed: BTreeSet<String>,
+}
+
+pub(crate) struct Follower {
+    means: Means,
+    heard: Receiver<Heard>,
+    mailbox: Arc<Mailbox>,
+    board: Arc<Board>,
+    snapshots: Snapshots,
+    needed: BTreeSet<String>,
+    world: World,
+    /// The objects as they were heard, with what the world has no use for.
+    seen: BTreeMap<UnitId, Arc<Seen>>,
+    documents: Documents,
+    lists: BTreeMap<Kind, List>,
+    troubles: BTreeMap<Watch, String>,
+    /// Objects that are missed, and being asked for.
+    missed: BTreeSet<UnitId>,
+    changed: BTreeSet<Scope>,
+    said: Option<Said>,
+    fault: Option<String>,
+    data: BTreeMap<DataName, AbortHandle>,
+    tasks: JoinSet<()>,
+    requests: Arc<Semaphore>,
+    again: Option<Instant>,
+}
+
+/// A kind's objects.
+#[derive(Debug, Default)]
+struct List {
+    is_whole: bool,
+    /// Those that were listed, while they are.
+    listed: Option<BTreeSet<UnitId>>,
+}
+
+/// A wish that was said.
+struct Said {
+    wants: Vec<Arc<Want>>,
+    confirmed: BTreeSet<UnitId>,
+    revision: Revision,
+}
+
+impl Follower {
+    pub(crate) fn new(begin: Begin) -> Self {
+        let Begin { means, heard, mailbox, board, snapshots, grants, last, needed } = begin;
+        let Snapshot { units, confirmed, .. } =
+            last.unwrap_or_else(|| Snapshot::new(&means.node, Vec::new(), BTreeSet::new()));
+        let documents = Documents::new(grants, units.into_iter().map(|unit| Arc::new(Want::new(unit))));
+        let world = World { left: confirmed, ..World::default() };
+        Self {
+            means,
+            heard,
+            mailbox,
+            board,
+            snapshots,
+            needed,
+            world,
+            seen: BTreeMap::new(),
+            documents,
+            lists: Kind::ALL.into_iter().map(|kind| (kind, List::default())).collect(),
+            troubles: BTreeMap::new(),
+            missed: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            said: None,
+            fault: None,
+            data: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            again: None,
+        }
+    }
+
+    /// Goes on until it is dropped, with all that it began.
+    pub(crate) async fn run(mut self) {
+        for kind in Kind::ALL {
+            self.tasks.spawn(self.means.clone().watch_kind(kind));
+        }
+        // What left while nobody looked, or was being let go of: another node may have it, with our finalizer.
+        self.missed = self.world.left.clone();
+        self.missed.clone().into_iter().for_each(|unit| self.find(unit));
+        loop {
+            let again = self.again;
+            let due = async move {
+                match again {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                heard = self.heard.recv() => match heard {
+                    Some(heard) => self.hear_all(heard).await,
+                    None => return,
+                },
+                () = due => self.again = None,
+            }
+            while self.tasks.try_join_next().is_some() {}
+            self.turn().await;
+        }
+    }
+
+    async fn hear_all(&mut self, first: Heard) {
+        let end = Instant::now() + COALESCED_MAX;
+        self.hear(first);
+        while Instant::now() < end
+            && let Ok(Some(heard)) = timeout(QUIET, self.heard.recv()).await
+        {
+            self.hear(heard);
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Objects(kind, objects) => self.hear_objects(kind, objects),
+            Heard::Read(seen) => self.put(*seen),
+            Heard::Found(unit, found) => self.found(&unit, found.map(|found| *found)),
+            Heard::Data(name, state) => {
+                if self.data.contains_key(&name) && self.world.data.get(&name) != Some(&state) {
+                    self.changed.insert(name.scope.clone());
+                    self.world.data.insert(name, state);
+                }
+            }
+            Heard::Trouble(watch, trouble) => {
+                if let (Watch::Kind(kind), true) = (&watch, trouble != Trouble::Over) {
+                    self.lists.insert(*kind, List::default());
+                }
+                match trouble {
+                    Trouble::Over => self.troubles.remove(&watch),
+                    Trouble::Anew => None,
+                    Trouble::Words(words) => self.troubles.insert(watch, words),
+                };
+            }
+        }
+    }
+
+    fn hear_objects(&mut self, kind: Kind, objects: Objects) {
+        match objects {
+            Objects::Begin => drop(self.lists.insert(kind, List { is_whole: false, listed: Some(BTreeSet::new()) })),
+            Objects::Listed(seen) => {
+                let list = self.lists.entry(kind).or_default();
+                list.listed.get_or_insert_default().insert(seen.id().clone());
+                self.put(*seen);
+            }
+            Objects::Whole => {
+                let list = self.lists.insert(kind, List { is_whole: true, listed: None }).unwrap_or_default();
+                let listed = list.listed.unwrap_or_default();
+                let missing = self.seen.keys().filter(|unit| unit.kind == kind && !listed.contains(*unit));
+                for unit in missing.cloned().collect::<Vec<_>>() {
+                    self.miss(unit);
+                }
+            }
+            Objects::Changed(seen) => self.put(*seen),
+            Objects::Gone(seen) => {
+                let is_known =
+                    self.seen.get(seen.id()).is_some_and(|known| known.object.meta.uid == seen.object.meta.uid);
+                if is_known {
+                    self.miss(seen.id().clone());
+                }
+            }
+        }
+    }
+
+    /// Takes an object in, as it is now.
+    fn put(&mut self, seen: Seen) {
+        let unit = seen.id().clone();
+        if seen.node.as_deref() != Some(&self.means.node) {
+            return;
+        }
+        if self.seen.get(&unit).is_some_and(|known| known.is_newer_than(&seen)) {
+            return;
+        }
+        self.missed.remove(&unit);
+        if self.world.left.remove(&unit) || self.world.objects.get(&unit) != Some(&seen.object) {
+            self.changed.insert(unit.scope.clone());
+            self.world.objects.insert(unit.clone(), seen.object.clone());
+        }
+        self.seen.insert(unit, Arc::new(seen));
+    }
+
+    /// An object isn't among this node's any more. One that was being deleted is gone, as somebody wished; what became of
+    /// another one has to be asked.
+    fn miss(&mut self, unit: UnitId) {
+        let life = self.seen.get(&unit).map(|seen| seen.object.meta.life);
+        if life == Some(Life::Terminating) {
+            self.remove(&unit);
+            self.world.left.insert(unit);
+        } else if self.missed.insert(unit.clone()) {
+            self.find(unit);
+        }
+    }
+
+    fn find(&mut self, unit: UnitId) {
+        let (means, requests) = (self.means.clone(), Arc::clone(&self.requests));
+        self.tasks.spawn(async move {
+            let found = write::find(&means, &requests, &unit).await;
+            // Nobody listens at the end.
+            drop(means.heard.send(Heard::Found(unit, found.map(Box::new))).await);
+        });
+    }
+
+    /// What became of a missed object: of this node after all, of another one, or gone without a word.
+    fn found(&mut self, unit: &UnitId, found: Option<Seen>) {
+        if !self.missed.contains(unit) {
+            return;
+        }
+        match found {
+            Some(found) if found.node.as_deref() == Some(&self.means.node) => self.put(found),
+            Some(found) => {
+                let is_same = self.seen.get(unit).is_none_or(|known| known.object.meta.uid == found.object.meta.uid);
+                self.remove(unit);
+                if is_same {
+                    self.world.left.insert(unit.clone());
+                    self.board.moved(Arc::new(found));
+                }
+            }
+            None => self.remove(unit),
+        }
+        self.missed.remove(unit);
+    }
+
+    fn remove(&mut self, unit: &UnitId) {
+        self.seen.remove(unit);
+        self.world.objects.remove(unit);
+        self.changed.insert(unit.scope.clone());
+    }
+
+    /// Does what follows from what was heard.
+    async fn turn(&mut self) {
+        self.watch_data();
+        let is_whole = self.lists.values().all(|list| list.is_whole) && self.missed.is_empty();
+        let is_first = self.said.is_none();
+        if !is_whole || (is_first && !self.world.unheard().is_empty()) {
+            return self.complain();
+        }
+        if !self.changed.is_empty() || is_first {
+            self.documents.judge(&self.world, &std::mem::take(&mut self.changed));
+            self.finalize();
+            self.speak().await;
+        }
+        if self.again.is_none() {
+            self.reassure();
+        }
+        self.tell_board();
+    }
+
+    /// Watches what is named, and nothing else.
+    fn watch_data(&mut self) {
+        let names = self.world.names();
+        for name in names.iter().filter(|name| !self.data.contains_key(*name)).cloned().collect::<Vec<_>>() {
+            let task = self.tasks.spawn(self.means.clone().watch_data(name.clone()));
+            self.data.insert(name, task);
+        }
+        for name in self.data.keys().filter(|name| !names.contains(*name)).cloned().collect::<Vec<_>>() {
+            self.data.remove(&name).inspect(AbortHandle::abort);
+            self.world.data.remove(&name);
+            self.troubles.remove(&Watch::Data(name));
+        }
+    }
+
+    /// Says why nothing can be said.
+    fn complain(&mut self) {
+        let unheard = self.world.unheard();
+        let is_in_the_way = |watch: &Watch| match watch {
+            Watch::Kind(_) => true,
+            Watch::Data(name) => unheard.contains(name),
+        };
+        let trouble = self.troubles.iter().find(|(watch, _)| is_in_the_way(watch)).map(|(_, words)| words.clone());
+        if trouble.is_some() && trouble != self.fault {
+            self.fault.clone_from(&trouble);
+            self.mailbox.put(Err(Fault::Again(trouble.unwrap_or_default().into())));
+        }
+    }
+
+    /// Says once more what is wished, for whoever shows that the cluster was lost.
+    fn reassure(&mut self) {
+        if self.fault.take().is_some()
+            && let Some(said) = &self.said
+        {
+            self.mailbox.put(Ok(said.revision.clone()));
+        }
+    }
+
+    /// Has our finalizer set where it is missing.
+    fn finalize(&mut self) {
+        for unit in self.documents.unfinalized() {
+            let Some(seen) = self.seen.get(unit).cloned() else { continue };
+            let (means, requests) = (self.means.clone(), Arc::clone(&self.requests));
+            self.tasks.spawn(async move { write::finalize(&means, &requests, &seen).await });
+        }
+    }
+
+    /// Says the wish, if it is another one.
+    async fn speak(&mut self) {
+        let wants: Vec<Arc<Want>> = self.documents.wants().cloned().collect();
+        let confirmed = self.documents.confirmed(&self.world);
+        let is_said = |said: &Said| said.confirmed == confirmed && said.wants == wants;
+        if self.said.as_ref().is_some_and(is_said) {
+            return;
+        }
+        let units = wants.iter().map(|want| Arc::clone(&want.unit)).collect();
+        let snapshot = Snapshot::new(&self.means.node, units, confirmed.clone());
+        match self.keep(&snapshot).await {
+            Ok(commit) => {
+                let revision = revision(commit, &snapshot, wants.iter().cloned());
+                self.board.said(&revision.commit, wants.iter().map(|want| want.unit.id.clone()).collect());
+                self.mailbox.put(Ok(revision.clone()));
+                self.said = Some(Said { wants, confirmed, revision });
+                self.fault = None;
+            }
+            Err(why) => {
+                self.again = Some(Instant::now() + KEEP_AGAIN);
+                // It is judged anew then, which costs little and changes nothing.
+                self.changed.extend(self.world.objects.keys().map(|unit| unit.scope.clone()));
+                self.fault = Some(why.clone());
+                self.mailbox.put(Err(Fault::Again(why.into())));
+            }
+        }
+    }
+
+    async fn keep(&self, snapshot: &Snapshot) -> Result<String, String> {
+        let (name, bytes) = snapshot.seal();
+        let (snapshots, mut needed) = (self.snapshots.clone(), self.needed.clone());
+        needed.extend(self.board.needed());
+        let kept = tokio::task::spawn_blocking(move || snapshots.keep(name, &bytes, &needed)).await;
+        match kept {
+            Ok(Ok(())) => Ok(name.to_string()),
+            Ok(Err(error)) => Err(format!("the wish can't be kept on disk: {}; it is tried again", with_cause(&error))),
+            Err(error) => Err(format!("the wish can't be kept on disk: {error}; it is tried again")),
+        }
+    }
+
+    /// Tells how each object stands.
+    fn tell_board(&mut self) {
+        let subject = |(unit, standing): (&UnitId, &crate::documents::Standing)| {
+            let seen = Arc::clone(self.seen.get(unit)?);
+            let wanted = self.documents.want(unit).map(|want| want.digest);
+            Some((unit.clone(), Subject { seen, standing: standing.clone(), wanted }))
+        };
+        self.board.stand(self.documents.standings().filter_map(subject).collect());
+        let is_over = |unit: &UnitId| self.documents.want(unit).is_none() && self.board.is_gone(unit);
+        // It is only left out when something else changes: a wish of its own would say nothing new.
+        if !self.changed.is_empty() {
+            self.world.left.retain(|unit| !is_over(unit));
+        }
+    }
+}
+
+/// A wish of these units.
+pub(crate) fn revision(commit: String, snapshot: &Snapshot, wants: impl IntoIterator<Item = Arc<Want>>) -> Revision {
+    let wish = match Complete::new(wants) {
+        Ok(complete) => Wish::Complete(Arc::new(complete.confirming(snapshot.confirmed.iter().cloned()))),
+        Err(invalid) => Wish::Refused(invalid.to_string().into()),
+    };
+    Revision { commit, summary: snapshot.summary(), wish, files: BTreeMap::new() }
+}
+
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

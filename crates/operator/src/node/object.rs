@@ -1,0 +1,134 @@
+//! Objects as the API server has them → as the node sees them. What isn't needed (managed fields, annotations) is dropped.
+
+use super::FINALIZER;
+use crate::documents::{DataName, DataState, Life, Meta, Object};
+use abide_spec::{Kind, Name, Scope, UnitId, unit::Data};
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+};
+use kube::core::DynamicObject;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// An object of this node, and what is needed to write to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) object: Object,
+    /// Of this state of it.
+    pub(crate) resource_version: String,
+    pub(crate) finalizers: Vec<String>,
+    /// As it is written there.
+    pub(crate) status: Value,
+    /// Where it is to be.
+    pub(crate) node: Option<String>,
+}
+
+impl Seen {
+    /// Reads an object; `None` for one whose name can't be a unit's: our definitions take none.
+    pub(crate) fn read(kind: Kind, read: DynamicObject) -> Option<Self> {
+        let DynamicObject { metadata, mut data, .. } = read;
+        let scope = Scope::new(metadata.namespace.as_deref()?).ok()?;
+        let name = Name::new(metadata.name.as_deref()?).ok()?;
+        let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
+        let node = spec.get("node").and_then(Value::as_str).filter(|node| !node.is_empty()).map(str::to_owned);
+        let finalizers = metadata.finalizers.unwrap_or_default();
+        let life = match metadata.deletion_timestamp {
+            None => Life::Living,
+            Some(_) => Life::Terminating,
+        };
+        let meta = Meta {
+            uid: metadata.uid.unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            created: metadata.creation_timestamp.map(|time| time.0.to_string()).unwrap_or_default(),
+            life,
+            has_finalizer: finalizers.iter().any(|finalizer| finalizer == FINALIZER),
+        };
+        let id = UnitId { scope, kind, name, index: 0 };
+        Some(Self {
+            object: Object::new(id, meta, &metadata.labels.unwrap_or_default(), spec),
+            resource_version: metadata.resource_version.unwrap_or_default(),
+            finalizers,
+            status: data.get_mut("status").map(Value::take).unwrap_or_default(),
+            node,
+        })
+    }
+
+    pub(crate) fn id(&self) -> &UnitId {
+        &self.object.id
+    }
+
+    /// Whether `other` is an earlier state of the same object. Versions of one object are numbers that grow.
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
+        let number = |seen: &Self| seen.resource_version.parse::<u64>().ok();
+        self.object.meta.uid == other.object.meta.uid && number(self) > number(other)
+    }
+}
+
+/// A kind of which the node follows single objects by name.
+pub(crate) trait Named {
+    fn data(self) -> DataState;
+}
+
+impl Named for ConfigMap {
+    fn data(self) -> DataState {
+        let texts = self.data.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into_bytes()));
+        let bytes = self.binary_data.unwrap_or_default().into_iter().map(|(key, ByteString(bytes))| (key, bytes));
+        there(texts.chain(bytes))
+    }
+}
+
+impl Named for Secret {
+    fn data(self) -> DataState {
+        there(self.data.unwrap_or_default().into_iter().map(|(key, ByteString(bytes))| (key, bytes)))
+    }
+}
+
+fn there(values: impl Iterator<Item = (String, Vec<u8>)>) -> DataState {
+    DataState::There(values.map(|(key, bytes)| (key, Data(bytes.into()))).collect::<BTreeMap<_, _>>())
+}
+
+/// For messages: `Container/web of namespace shop`.
+pub(crate) fn named(id: &UnitId) -> String {
+    format!("{}/{} of namespace {}", id.kind, id.name, id.scope)
+}
+
+impl DataName {
+    /// For messages: `ConfigMap/web of namespace shop`.
+    pub(crate) fn named(&self) -> String {
+        format!("{self} of namespace {}", self.scope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(version: &str) -> DynamicObject {
+        let object = json!({
+            "apiVersion": "abide.dev/v1alpha1", "kind": "Container",
+            "metadata": {
+                "name": "web", "namespace": "shop", "uid": "u1", "generation": 3, "resourceVersion": version,
+                "creationTimestamp": "2026-11-25T07:30:00Z", "deletionTimestamp": "2026-11-25T08:30:00Z",
+                "labels": { "app": "web" }, "finalizers": ["other", FINALIZER], "managedFields": [],
+            },
+            "spec": { "image": "nginx", "node": "n1", "nodeSelector": { "a": "b" } },
+            "status": { "observedGeneration": 2 },
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn an_object_is_read() {
+        let seen = Seen::read(Kind::Container, object("100")).unwrap();
+        assert_eq!(seen.id().to_string(), "shop:Container/web");
+        assert_eq!(seen.node.as_deref(), Some("n1"));
+        assert_eq!(seen.status, json!({ "observedGeneration": 2 }));
+        let meta = &seen.object.meta;
+        assert_eq!((meta.generation, meta.life, meta.has_finalizer), (3, Life::Terminating, true));
+        assert!(meta.created.starts_with("2026-11-25T07:30:00"), "{}", meta.created);
+        let newer = Seen::read(Kind::Container, object("1000")).unwrap();
+        assert!(newer.is_newer_than(&seen) && !seen.is_newer_than(&newer));
+    }
+}
