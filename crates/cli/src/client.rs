@@ -58,6 +58,8 @@ impl Client {
         request: Request,
         say: &mut dyn FnMut(Heard) -> ControlFlow<()>,
     ) -> Result<(), Failure> {
+        // Where nothing has happened there is nothing to say.
+        let may_be_silent = matches!(request, Request::Events { .. });
         let mut line = serde_json::to_vec(&Envelope { version: VERSION, request })?;
         line.push(b'\n');
         let failed = |error| Failure::file("asking the agent at", &self.path)(error);
@@ -69,7 +71,7 @@ impl Client {
         line.clear();
         loop {
             match (replies.read_until(b'\n', &mut line), &sent) {
-                (Ok(0), Ok(())) if count > 0 => return Ok(()),
+                (Ok(0), Ok(())) if count > 0 || may_be_silent => return Ok(()),
                 (Ok(0), Ok(())) => return Err(Failure::failed("the agent ended before it answered")),
                 (Ok(0), Err(error)) => return Err(failed(io::Error::from(error.kind()))),
                 // What was read of a line stays in it.

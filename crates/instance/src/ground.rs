@@ -25,7 +25,7 @@ use abide_host::{
 };
 use abide_reconcile::{Fault, InstanceId, UnitId, UnitSpec};
 use std::{
-    fmt,
+    env, fmt,
     fs::File,
     io,
     net::Ipv4Addr,
@@ -36,6 +36,8 @@ use std::{
 
 /// Of the root's run directory.
 const UNITS: &str = "units";
+/// Kubernetes says to every process of a pod where its API server is.
+const POD: &str = "KUBERNETES_SERVICE_HOST";
 /// An order that is silent for a minute is given up.
 const PULSE: Duration = Duration::from_secs(10);
 
@@ -112,6 +114,12 @@ pub struct Ground {
     network: Mutex<Made>,
 }
 
+/// A pod ends with all that is in its control groups, and what an agent runs is to outlive the agent's pod.
+fn keepers() -> Result<Keepers, GroundError> {
+    let keepers = Keepers::new()?;
+    Ok(if env::var_os(POD).is_some() { keepers.moved_to(cgroup::top()?) } else { keepers })
+}
+
 /// The root, which remembers the choice of a network, and the network once there is one.
 struct Made {
     root: Root,
@@ -138,7 +146,7 @@ impl Ground {
             paths: root.paths().clone(),
             epoch,
             boot: time::boot_id().map_err(system("read which boot this is"))?,
-            keepers: Keepers::new()?,
+            keepers: keepers()?,
             hierarchies: Hierarchies::detect()?,
             parent: format!("abide-{}", root.tag()),
             units: root.run().make_dirs(UNITS, 0o700)?,

@@ -16,6 +16,7 @@ mod heal;
 mod hooks;
 mod images;
 mod input;
+mod pod;
 mod push;
 mod reboot;
 mod software;

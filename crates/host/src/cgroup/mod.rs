@@ -22,10 +22,12 @@ mod detect;
 mod device;
 mod life;
 mod limit;
+mod top;
 
 pub use detect::{Hierarchies, Report};
 pub use device::{Access, CONTAINER_DEVICES, Device, DeviceKind};
 pub use limit::Limits;
+pub use top::top;
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -104,6 +106,11 @@ pub enum Error {
         /// What the kernel said, if it was asked.
         source: Option<io::Error>,
     },
+    /// Only a part of them is in sight, which ends with somebody.
+    #[error(
+        "none of the machine's own control groups is in sight, only a part that isn't ours: mount the machine's /sys/fs/cgroup here"
+    )]
+    Hidden,
     /// It has processes still.
     #[error("the control group {} still has processes after {} ms", path.display(), waited.as_millis())]
     Busy {

@@ -82,6 +82,21 @@ fn groups_go_to_the_top_or_beside_a_leaf_of_ours() {
 }
 
 #[test]
+fn the_top_is_what_can_be_seen_of_the_machine_s_own() {
+    let pod = "40 20 0:26 /kubepods/a /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n\
+               41 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n\
+               42 20 0:27 /kubepods/a /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu";
+    let hidden = "41 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n42 41 0:40 / /sys/fs/cgroup rw - tmpfs tmpfs rw";
+    let three = ["cpu,cpuacct", "memory", "unified"].map(|name| format!("/sys/fs/cgroup/{name}/cgroup.procs"));
+    for (mounts, expected) in
+        [(PURE, vec!["/sys/fs/cgroup/cgroup.procs"]), (pod, vec!["/sys/fs/cgroup/cgroup.procs"]), (hidden, vec![])]
+    {
+        assert_eq!(top::parse(mounts), expected.into_iter().map(PathBuf::from).collect::<Vec<_>>(), "{mounts}");
+    }
+    assert_eq!(top::parse(HYBRID), three.map(PathBuf::from));
+}
+
+#[test]
 fn a_name_is_no_path() {
     for name in ["", "..", "a/b", "/"] {
         assert!(Hierarchies::default().group("p", name).is_err(), "{name}");

@@ -10,12 +10,13 @@ use nix::sys::{
     socket::{ControlMessage, MsgFlags, sendmsg},
 };
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, IoSlice, Write as _},
     os::{
         fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
         unix::net::UnixStream,
     },
+    path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -40,6 +41,9 @@ pub enum SpawnError {
     /// The keeper can't be started.
     #[error("cannot start a keeper")]
     Keeper(#[source] io::Error),
+    /// It can't be taken out of the groups of who started it.
+    #[error("cannot move a keeper to the machine's own control group, where it outlives the agent")]
+    Group(#[source] io::Error),
     /// More is asked of it than a message holds.
     #[error(
         "what is to be started needs {bytes} bytes to say, and at most {MESSAGE_BYTES_MAX} are possible: shorten arguments, environment or files in memory"
@@ -60,6 +64,8 @@ pub enum SpawnError {
 #[derive(Debug)]
 pub struct Keepers {
     program: Option<OwnedFd>,
+    /// Files `cgroup.procs` of the groups that keepers are put into.
+    groups: Vec<PathBuf>,
 }
 
 /// An instance that was made, but doesn't execute its program so far. Dropping it ends it.
@@ -76,7 +82,13 @@ impl Keepers {
             Origin::Embedded => Some(seal(EMBEDDED).map_err(SpawnError::Keeper)?),
             Origin::Itself => None,
         };
-        Ok(Self { program })
+        Ok(Self { program, groups: Vec::new() })
+    }
+
+    /// Has keepers leave the control groups of who starts them for these, by their files `cgroup.procs`: where that one's are
+    /// killed as a whole.
+    pub fn moved_to(self, groups: Vec<PathBuf>) -> Self {
+        Self { groups, ..self }
     }
 
     /// Where the program comes from.
@@ -105,7 +117,10 @@ impl Keepers {
         let mut keeper = command.spawn().map_err(SpawnError::Keeper)?;
         // It holds the other end of the connection.
         drop(command);
-        let created = make(agent, &job, descriptors);
+        let pid = keeper.id().to_string();
+        // Before it has children, as it waits for its job.
+        let moved = self.groups.iter().try_for_each(|group| fs::write(group, &pid));
+        let created = moved.map_err(SpawnError::Group).and_then(|()| make(agent, &job, descriptors));
         if created.is_err() {
             // Nobody else knows of it. One that is made is waited for by who watches for its end (`process::Exits`).
             let _ = keeper.kill().and_then(|()| keeper.wait());

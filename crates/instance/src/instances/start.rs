@@ -192,7 +192,7 @@ fn code_of(failure: &Failure) -> i32 {
 fn spawning(error: SpawnError) -> Fault {
     match error {
         SpawnError::TooLong { .. } => never(chain(&error)),
-        SpawnError::Keeper(_) | SpawnError::Silent(_) | SpawnError::Failed(_) => again(error),
+        SpawnError::Keeper(_) | SpawnError::Group(_) | SpawnError::Silent(_) | SpawnError::Failed(_) => again(error),
     }
 }
 
