@@ -13,7 +13,6 @@ use crate::{
     exit::{Done, Failure},
     here::Here,
 };
-use abide_host::cgroup::Hierarchies;
 use abide_operator::node::{Liveness, Node};
 use abide_reconcile::{
     Name, SourceId,
@@ -28,9 +27,6 @@ use std::{fs, path::Path};
 /// How the source is called that is the cluster.
 const SOURCE: &str = "kubernetes";
 
-/// Every pod has this in its environment.
-const IN_POD: &str = "KUBERNETES_SERVICE_HOST";
-
 /// Serves as a node's agent until a signal says that it is enough.
 pub(crate) fn run(here: &Here, command: &Operator) -> Done {
     let spec = source(command)?;
@@ -38,10 +34,6 @@ pub(crate) fn run(here: &Here, command: &Operator) -> Done {
         return Err(Failure::usage("this follows a node of a cluster"));
     };
     let name = name.to_string();
-    if std::env::var_os(IN_POD).is_some() {
-        // Keepers stay where the agent is, and a pod's group is emptied when the pod ends.
-        Hierarchies::detect()?.move_out()?;
-    }
     agent::serve(here, |runtime| {
         let client = cluster::client(runtime, command)?;
         let liveness = Liveness {

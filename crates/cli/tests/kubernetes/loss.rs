@@ -99,7 +99,12 @@ fn the_end_of_its_pod_is_not_the_end_of_what_runs() {
     node.start_in(&pod.0);
     server.apply(&node.web("web", "one", ""));
     wait(&node, &server, "Container/web", "Ready");
-    assert_eq!(fs::read_to_string(pod.0.join("cgroup.procs")).unwrap(), "", "who is in it ends with the pod");
+    let ends_with_it = fs::read_to_string(pod.0.join("cgroup.procs")).unwrap();
+    assert_eq!(ends_with_it, format!("{}\n", node.agent()), "the agent alone");
+    let pid = node.pid("Container/web");
+    node.kill();
+    node.start();
+    assert_eq!(node.pid("Container/web"), pid);
     node.end(&server);
 }
 

@@ -107,16 +107,6 @@ impl Hierarchies {
         Ok(group)
     }
 
-    /// Moves this process to a group of its own beside those of instances: what it starts stays there, and isn't ended with
-    /// the group that it was started in, as a pod's is.
-    pub fn move_out(&self) -> Result<(), Error> {
-        self.bases().into_iter().try_for_each(|base| {
-            let leaf = base.join(LEAF);
-            make(&leaf)?;
-            write(&leaf.join("cgroup.procs"), "0")
-        })
-    }
-
     /// The names of the groups below `parent`, in any hierarchy.
     pub fn list(&self, parent: &str) -> Result<BTreeSet<String>, Error> {
         let mut names = BTreeSet::new();
