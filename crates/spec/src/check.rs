@@ -189,13 +189,13 @@ impl One<'_, '_> {
     }
 
     fn volume(&mut self, spec: &VolumeSpec) {
+        let has_size = self.document.has(&[Key("spec"), Key("size")]);
         match (spec.form, spec.size) {
-            (VolumeForm::Disk, None) if self.document.has(&[Key("spec"), Key("size")]) => {}
-            (VolumeForm::Disk, None) => self.say(&[], words::DISK_WITHOUT_SIZE),
+            (VolumeForm::Disk, None) if !has_size => self.say(&[], words::DISK_WITHOUT_SIZE),
             (VolumeForm::Disk, Some(size)) if size.0 == 0 || size.0 % SECTOR != 0 => {
                 self.say(&[Key("size")], words::DISK_SIZE);
             }
-            (VolumeForm::Directory, Some(_)) => self.say(&[Key("size")], words::DIRECTORY_SIZE),
+            (VolumeForm::Directory, _) if has_size => self.say(&[Key("size")], words::DIRECTORY_SIZE),
             _ => {}
         }
     }

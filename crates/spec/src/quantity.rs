@@ -104,8 +104,12 @@ fn split(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// `whole.part` times `factor`, where that is a whole number.
+/// `whole.part` times `factor`, where that is a whole number, and near enough to be a hint: a cluster's rules, which give the
+/// same, have no room for more.
 fn fraction(whole: &str, part: &str, factor: u64) -> Option<u64> {
+    if whole.len() > 6 || part.len() > 6 || factor > 1 << 40 {
+        return None;
+    }
     let scale = 10_u64.checked_pow(u32::try_from(part.len()).ok()?)?;
     let part = part.parse::<u64>().ok()?.checked_mul(factor)?;
     let whole = whole.parse::<u64>().ok()?.checked_mul(factor)?;
