@@ -24,7 +24,7 @@ fn table(text: &str) -> impl Iterator<Item = (&str, Value)> {
 
 /// What the validator says of a document in a repository that has everything it could name. Its node is a cluster's
 /// alone, with a validator of its own.
-fn validator(object: &Value) -> Vec<String> {
+pub(crate) fn validator(object: &Value) -> Vec<String> {
     let mut wanted = object.clone();
     let spec = wanted["spec"].as_object_mut().unwrap();
     spec.remove("nodeSelector");
@@ -49,6 +49,11 @@ fn validator(object: &Value) -> Vec<String> {
     sentences
 }
 
+/// Whether what a server says ends in the sentence; before it is what was written.
+pub(crate) fn is_said_by(said: &str, sentence: &str) -> bool {
+    said.strip_suffix(sentence).is_some_and(|before| before.ends_with(": "))
+}
+
 #[test]
 fn what_the_validator_refuses_the_server_refuses_in_the_same_words() {
     let cluster = Cluster::start();
@@ -58,11 +63,10 @@ fn what_the_validator_refuses_the_server_refuses_in_the_same_words() {
         let expected = validator(&document);
         let causes = cluster.mistakes(&document);
         writeln!(shown, "{line}").unwrap();
-        let is = |said: &str, sentence: &str| said.strip_suffix(sentence).is_some_and(|before| before.ends_with(": "));
-        let is_said = |sentence: &String| causes.iter().any(|(_, said)| is(said, sentence));
+        let is_said = |sentence: &String| causes.iter().any(|(_, said)| is_said_by(said, sentence));
         let mut is_same = !expected.is_empty() && expected.iter().all(is_said);
         for (field, said) in &causes {
-            let sentence = expected.iter().find(|sentence| is(said, sentence));
+            let sentence = expected.iter().find(|sentence| is_said_by(said, sentence));
             is_same &= sentence.is_some();
             writeln!(shown, "    {field}: {}", sentence.unwrap_or(said)).unwrap();
         }

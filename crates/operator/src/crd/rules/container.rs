@@ -29,44 +29,44 @@ pub(super) fn rules() -> Vec<(&'static str, Rule)> {
         ("Security.capabilitiesAdd[]", capability(&[])),
         ("Security.capabilitiesDrop[]", capability(&["ALL"])),
     ];
-    rules.extend(image().map(|rule| ("ContainerSpec.image", rule)));
+    rules.extend(image().into_iter().map(|rule| ("ContainerSpec.image", rule)));
     rules.extend(value().map(|rule| ("EnvValue", rule)));
     rules.extend(mount());
     rules
 }
 
-/// The grammar of references (see `abide_spec::reference`), one rule a part.
-fn image() -> [Rule; 6] {
+/// The grammar of references (see `abide_spec::reference`), one rule a part: each is kept only where those before it are, as
+/// the validator says the first mistake alone.
+fn image() -> Vec<Rule> {
     const PATH: &str = "^(oci|docker-archive):";
     const HOST: &str = "([^/@]*[.:][^/@]*|localhost)";
     const PART: &str = "[a-z0-9]([a-z0-9._-]*[a-z0-9])?";
     const LABEL: &str = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?";
     const PORT: &str = "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
+    const TAG: &str = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}";
     const TAIL: &str = "(:[^/:@]*)?(@.*)?$";
-    let reference = |cel: String, why: &str| {
-        Rule::about(format!("self.matches('{PATH}') || {cel}"), &words::no_image(FIRST, why), &["self"])
-    };
-    let path = |cel: &str, sentence: &str| Rule::new(format!("!self.matches('{PATH}{cel}')"), sentence);
-    [
-        reference("!self.contains('@') || self.matches('^[^@]*@sha256:[0-9a-fA-F]{64}$')".into(), words::IMAGE_DIGEST),
-        reference(
-            format!(
-                "!self.matches('^[^@]*:[^/:@]*(@.*)?$') || self.matches('^[^@]*:{}(@.*)?$')",
-                "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-            ),
-            words::IMAGE_TAG,
-        ),
-        reference(
+    let parts = [
+        ("!self.contains('@') || self.matches('^[^@]*@sha256:[0-9a-fA-F]{64}$')".to_owned(), words::IMAGE_DIGEST),
+        (format!("!self.matches('^[^@]*:[^/:@]*(@.*)?$') || self.matches('^[^@]*:{TAG}(@.*)?$')"), words::IMAGE_TAG),
+        (
             format!("self.matches('^({HOST}/)?{PART}(/{PART})*{TAIL}') && self.matches('^[^@]{{0,255}}{TAIL}')"),
             words::IMAGE_REPOSITORY,
         ),
-        reference(
+        (
             format!("!self.matches('^{HOST}/') || self.matches('^{LABEL}([.]{LABEL})*(:{PORT})?/')"),
             words::IMAGE_REGISTRY,
         ),
-        path("(/.*)?/[.][.]?(/|$)", words::ABSOLUTE),
-        path("([^/]|$)", NO_REPOSITORY),
-    ]
+    ];
+    let mut told = format!("self.matches('{PATH}')");
+    let mut rules = Vec::new();
+    for (cel, why) in parts {
+        rules.push(Rule::about(format!("{told} || ({cel})"), &words::no_image(FIRST, why), &["self"]));
+        told = format!("{told} || !({cel})");
+    }
+    let path = |cel: &str, sentence: &str| Rule::new(format!("!self.matches('{PATH}{cel}')"), sentence);
+    rules.push(path("(/.*)?/[.][.]?(/|$)", words::ABSOLUTE));
+    rules.push(path("([^/]|$)", NO_REPOSITORY));
+    rules
 }
 
 fn variables() -> Rule {
@@ -96,8 +96,13 @@ fn mount() -> Vec<(&'static str, Rule)> {
         ("Mount.hostPath", Rule::new(ABSOLUTE, words::ABSOLUTE)),
         ("Mount.mountPath", Rule::new(format!("{ABSOLUTE} && self.matches('[^/]')"), words::MOUNT_PATH)),
     ];
+    // Of a path that leads elsewhere nobody can say where.
+    let is_odd = r"self.matches(r'(^|/)[.][.]?(/|$)')";
     rules.extend(KERNEL_PATHS.map(|path| {
-        ("Mount.mountPath", Rule::new(format!("!self.matches('^/+{}(/|$)')", &path[1..]), words::kernels_path(path)))
+        (
+            "Mount.mountPath",
+            Rule::new(format!("!self.matches('^/+{}(/|$)') || {is_odd}", &path[1..]), words::kernels_path(path)),
+        )
     }));
     rules
 }

@@ -2,7 +2,7 @@
 
 use super::{
     container::ABSOLUTE,
-    word::{BYTES, CPU},
+    word::{BYTES, CPU, FACTORS},
 };
 use crate::crd::rule::Rule;
 use abide_spec::{
@@ -62,13 +62,13 @@ fn machine() -> [Rule; 5] {
 
 fn volume() -> [Rule; 3] {
     let size = "string(self.size)";
-    let bytes = format!("int(quantity({size}).asApproximateFloat())");
+    let bytes = format!("int({size}.find('^[0-9]+')) * {FACTORS}[{size}.find('[A-Za-z]*$')]");
     [
         Rule::new(format!("{FORM} != 'Disk' || has(self.size)"), words::DISK_WITHOUT_SIZE),
         Rule::new(
             format!(
                 "{FORM} != 'Disk' || !has(self.size) || !{size}.matches(r'{BYTES}') || \
-                 ({bytes} > 0 && {bytes} % {SECTOR} == 0)"
+                 !quantity({size}).isLessThan(quantity('8Ei')) || ({bytes} > 0 && {bytes} % {SECTOR} == 0)"
             ),
             words::DISK_SIZE,
         )

@@ -9,6 +9,10 @@ pub(super) const NAME: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
 const NODE_NAME: &str = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$";
 /// Amounts of bytes.
 pub(super) const BYTES: &str = "^[0-9]+(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?$";
+/// How many bytes their units have.
+pub(super) const FACTORS: &str = "{'': 1, \
+    'Ki': 1024, 'Mi': 1048576, 'Gi': 1073741824, 'Ti': 1099511627776, 'Pi': 1125899906842624, 'Ei': 1152921504606846976, \
+    'k': 1000, 'M': 1000000, 'G': 1000000000, 'T': 1000000000000, 'P': 1000000000000000, 'E': 1000000000000000000}";
 /// Processor time.
 pub(super) const CPU: &str = "^[0-9]{1,15}m?$";
 /// Digits enough for a year of each unit, so that none is too large to be compared.
@@ -25,9 +29,9 @@ pub(super) fn rules() -> Vec<(&'static str, Rule)> {
         words::BYTES,
         &Written {
             valid: format!("string(self).matches(r'{BYTES}') && quantity(string(self)).isLessThan(quantity('8Ei'))"),
-            decimal: "^[0-9]+[.][0-9]+(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?$",
-            number: "quantity(string(self)).asApproximateFloat()",
-            exact: with_unit("int(n)"),
+            decimal: "^[0-9]{1,6}[.][0-9]{1,6}(Ki|Mi|Gi|Ti|k|M|G|T)?$",
+            factor: &format!("{FACTORS}[string(self).find('[A-Za-z]*$')]"),
+            exact: with_unit("n"),
         },
     ));
     rules.extend(quantity(
@@ -35,9 +39,9 @@ pub(super) fn rules() -> Vec<(&'static str, Rule)> {
         words::CPU,
         &Written {
             valid: format!("string(self).matches(r'{CPU}') && !string(self).matches('^0+m?$')"),
-            decimal: "^[0-9]+[.][0-9]+$",
-            number: "quantity(string(self) + 'k').asApproximateFloat()",
-            exact: "'%dm'.format([int(n)])".to_owned(),
+            decimal: "^[0-9]{1,6}[.][0-9]{1,6}$",
+            factor: "1000",
+            exact: "'%dm'.format([n])".to_owned(),
         },
     ));
     rules.extend(unit_ref());
@@ -50,23 +54,25 @@ pub(super) fn is_name(text: &str) -> String {
 }
 
 /// A quantity that may be written as an integer too, so that CEL doesn't know its type.
-struct Written {
+struct Written<'a> {
     /// An expression: it is one.
     valid: String,
-    /// A pattern: it isn't, but if this many of the smallest unit are whole, there is an exact way to write it.
+    /// A pattern: it isn't, but if it is a whole number of the smallest unit, there is an exact way to write it.
     decimal: &'static str,
-    /// An expression: how many of the smallest unit a decimal is.
-    number: &'static str,
-    /// An expression of `n`, that number: how it is written.
+    /// An expression: how many of the smallest unit its unit has.
+    factor: &'a str,
+    /// An expression of `n`, a number of the smallest unit: how it is written.
     exact: String,
 }
 
-fn quantity(about: &'static str, words: words::Quantity, written: &Written) -> [(&'static str, Rule); 2] {
-    let Written { valid, decimal, number, exact } = written;
-    let has_exact = format!(
-        "(string(self).matches(r'{decimal}') && [{number}].all(n, n < 9007199254740992.0 && double(int(n)) == n))"
-    );
-    let exact = format!("[{number}].map(n, {exact})[0]");
+fn quantity(about: &'static str, words: words::Quantity, written: &Written<'_>) -> [(&'static str, Rule); 2] {
+    let Written { valid, decimal, factor, exact } = written;
+    let whole = format!("int(string(self).split('.')[0]) * {factor}");
+    let digits = "string(self).split('.')[1].find('^[0-9]+')";
+    let part = format!("int({digits}) * {factor}");
+    let scale = format!("[10, 100, 1000, 10000, 100000, 1000000][{digits}.size() - 1]");
+    let has_exact = format!("(string(self).matches(r'{decimal}') && ({part}) % {scale} == 0)");
+    let exact = format!("[{whole} + {part} / {scale}].map(n, {exact})[0]");
     [
         (about, Rule::about(format!("({valid}) || {has_exact}"), &words.no(FIRST), &["self"])),
         (about, Rule::about(format!("!{has_exact}"), &words.instead_of(FIRST, SECOND), &["self", exact.as_str()])),
