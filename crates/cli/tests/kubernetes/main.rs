@@ -4,4 +4,5 @@
 
 mod life;
 mod loss;
+mod moved;
 mod node;

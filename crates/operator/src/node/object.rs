@@ -58,6 +58,12 @@ impl Seen {
         &self.object.id
     }
 
+    /// Whether the agent of another node, which the object was given to, has taken it up: our finalizer is that one's then.
+    pub(crate) fn is_taken_from(&self, node: &str) -> bool {
+        let told = self.status.get("node").and_then(Value::as_str);
+        self.node.as_deref() != Some(node) && told.is_some() && told == self.node.as_deref()
+    }
+
     /// Whether `other` is an earlier state of the same object. Versions of one object are numbers that grow.
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         let number = |seen: &Self| seen.resource_version.parse::<u64>().ok();
@@ -130,5 +136,21 @@ mod tests {
         assert!(meta.created.starts_with("2026-11-25T07:30:00"), "{}", meta.created);
         let newer = Seen::read(Kind::Container, object("1000")).unwrap();
         assert!(newer.is_newer_than(&seen) && !seen.is_newer_than(&newer));
+    }
+    #[test]
+    fn the_new_node_has_it_once_its_agent_has_written_so() {
+        let mut seen = Seen::read(Kind::Container, object("1")).unwrap();
+        for (asked, told, expected) in [
+            (Some("n1"), Some("n2"), false),
+            (Some("n2"), None, false),
+            (Some("n2"), Some("n1"), false),
+            (Some("n2"), Some("n2"), true),
+            (None, Some("n1"), false),
+            (None, None, false),
+        ] {
+            seen.node = asked.map(str::to_owned);
+            seen.status = json!({ "node": told });
+            assert_eq!(seen.is_taken_from("n1"), expected, "{asked:?} {told:?}");
+        }
     }
 }

@@ -124,8 +124,8 @@ async fn release(board: &Board, means: &Means, unit: &UnitId) -> Ended {
         Ok(Err(error)) => return Ended::Failed(trouble::words(&doing, &error)),
         Err(_) => return Ended::Failed(format!("{doing}: the API server does not answer")),
     };
-    let has_finalizer = |seen: &Seen| seen.object.meta.has_finalizer;
-    let Some(seen) = found.filter(has_finalizer) else {
+    let is_ours = |seen: &Seen| seen.object.meta.has_finalizer && !seen.is_taken_from(&means.node);
+    let Some(seen) = found.filter(is_ours) else {
         board.released(unit);
         return Ended::Moot;
     };
