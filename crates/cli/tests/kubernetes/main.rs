@@ -4,5 +4,6 @@
 
 mod life;
 mod loss;
+mod many;
 mod moved;
 mod node;

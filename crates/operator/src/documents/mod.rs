@@ -83,16 +83,16 @@ impl Documents {
     /// Judges the namespaces in which something changed, and those that may get a port now.
     pub fn judge(&mut self, world: &World, changed: &BTreeSet<Scope>) {
         let mut due = changed.clone();
-        let mut again = BTreeSet::new();
+        // One that gives way may free another. There is an end to it, or two that give way to each other would go on for ever.
+        let mut rounds = self.scopes.len() + changed.len();
         while !due.is_empty() {
             let before = self.ports(None);
             for scope in std::mem::take(&mut due) {
                 self.judge_one(world, &scope);
             }
-            // Each is judged once more at most, or two that give way to each other would go on for ever.
-            if before != self.ports(None) {
-                due = self.waiting().filter(|scope| !again.contains(*scope)).cloned().collect();
-                again.extend(due.iter().cloned());
+            if before != self.ports(None) && rounds > 0 {
+                rounds -= 1;
+                due = self.waiting().cloned().collect();
             }
         }
     }

@@ -42,6 +42,8 @@ pub(super) struct Scene<'a> {
     scope: &'a Scope,
     /// The eldest first.
     objects: Vec<&'a Object>,
+    /// Which place each has among them.
+    places: BTreeMap<&'a UnitId, usize>,
     data: &'a BTreeMap<DataName, DataState>,
     before: &'a Wants,
     /// Host ports that other namespaces have.
@@ -70,8 +72,9 @@ impl<'a> Scene<'a> {
     ) -> Self {
         let mut objects: Vec<&Object> = world.objects.values().filter(|object| object.id.scope == *scope).collect();
         objects.sort_by(|one, other| (&one.meta.created, &one.id).cmp(&(&other.meta.created, &other.id)));
+        let places = objects.iter().enumerate().map(|(place, object)| (&object.id, place)).collect();
         let (falls, gone) = Default::default();
-        Self { scope, objects, data: &world.data, before, taken, grants, falls, gone, wants_ports: false }
+        Self { scope, objects, places, data: &world.data, before, taken, grants, falls, gone, wants_ports: false }
     }
 
     pub(super) fn judge(mut self) -> Judged {
@@ -169,7 +172,7 @@ impl<'a> Scene<'a> {
             (Some(now), Some(before)) => now != before,
             _ => true,
         };
-        (is_new, self.objects.iter().position(|object| object.id == *id))
+        (is_new, self.places.get(id).copied())
     }
 
     fn id(&self, file: &str) -> Option<UnitId> {
@@ -242,7 +245,7 @@ impl<'a> Scene<'a> {
 
     /// Was wished, and its object is not there any more.
     fn has_vanished(&self, id: &UnitId) -> bool {
-        self.before.contains_key(id) && !self.objects.iter().any(|object| object.id == *id)
+        self.before.contains_key(id) && !self.places.contains_key(id)
     }
 
     /// What becomes of who needs something that isn't there.
@@ -277,8 +280,7 @@ impl<'a> Scene<'a> {
 
     /// Nobody gets what something has that is kept for others, though its object is gone: the validator doesn't see that.
     fn yield_to_vanished(&mut self, wants: &Wants) -> bool {
-        let is_there = |id: &UnitId| self.objects.iter().any(|object| object.id == *id);
-        let vanished = wants.iter().filter(|(id, _)| !is_there(id));
+        let vanished = wants.iter().filter(|(id, _)| !self.places.contains_key(id));
         let claims = vanished.flat_map(|(id, want)| want.claims.iter().map(move |claim| (claim, id)));
         let kept: BTreeMap<&Claim, &UnitId> = claims.collect();
         let mut falls = BTreeMap::new();

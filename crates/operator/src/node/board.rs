@@ -76,6 +76,8 @@ struct State {
     source: Option<SourceReport>,
     said: Option<(String, BTreeSet<UnitId>)>,
     due: BTreeSet<UnitId>,
+    /// Objects that are as wished: what becomes of the source and of others is nothing to them.
+    ready: BTreeSet<UnitId>,
     happenings: VecDeque<Told>,
     /// What was told of objects' mistakes and of the guard's questions: each once.
     rejected: BTreeMap<UnitId, (What, String)>,
@@ -95,6 +97,7 @@ impl Board {
         let mut state = self.lock();
         let changed = subjects.iter().filter(|(unit, subject)| state.subjects.get(*unit) != Some(*subject));
         let changed: Vec<UnitId> = changed.map(|(unit, _)| unit.clone()).collect();
+        state.ready.retain(|unit| subjects.contains_key(unit));
         state.due.extend(changed);
         state.moved.retain(|unit, _| !subjects.contains_key(unit));
         state.rejected.retain(|unit, _| subjects.contains_key(unit));
@@ -118,7 +121,7 @@ impl Board {
     pub(crate) fn said(&self, commit: &str, units: BTreeSet<UnitId>) {
         let mut state = self.lock();
         state.said = Some((commit.to_owned(), units));
-        state.all_are_due();
+        state.waiting_are_due();
         drop(state);
         self.bell.notify_one();
     }
@@ -171,9 +174,10 @@ impl Board {
 }
 
 impl State {
-    fn all_are_due(&mut self) {
-        let all: Vec<UnitId> = self.subjects.keys().chain(self.moved.keys()).cloned().collect();
-        self.due.extend(all);
+    /// Marks those due that wait for something.
+    fn waiting_are_due(&mut self) {
+        let waiting = self.subjects.keys().chain(self.moved.keys()).filter(|unit| !self.ready.contains(*unit));
+        self.due.extend(waiting.cloned());
     }
 
     fn is_gone(&self, unit: &UnitId) -> bool {
@@ -189,6 +193,7 @@ impl State {
             let moved = self.moved.get(unit).filter(|_| self.is_gone(unit))?;
             return Some(Job::Release(Arc::clone(moved)));
         };
+        self.ready.remove(unit);
         let Subject { seen, standing, wanted } = subject;
         if seen.object.meta.life == Life::Terminating && standing == Standing::Leaving && self.is_gone(unit) {
             return seen.object.meta.has_finalizer.then_some(Job::Release(seen));
@@ -209,6 +214,9 @@ impl State {
         };
         let before = status::read(&seen.status);
         let after = status::status(&facts, &before, now);
+        if status::is_ready(&after) {
+            self.ready.insert(unit.clone());
+        }
         self.tell_once(&seen, &after);
         (after != before).then(|| Job::Status(seen, Box::new(after)))
     }
@@ -245,7 +253,8 @@ impl Reporter for Board {
     fn everything(&self, units: BTreeMap<UnitId, UnitReport>) {
         let mut state = self.lock();
         state.units = Some(units);
-        state.all_are_due();
+        state.ready.clear();
+        state.waiting_are_due();
         drop(state);
         self.bell.notify_one();
     }
@@ -267,7 +276,7 @@ impl Reporter for Board {
     fn source(&self, source: SourceReport) {
         let mut state = self.lock();
         state.source = Some(source);
-        state.all_are_due();
+        state.waiting_are_due();
         drop(state);
         self.bell.notify_one();
     }

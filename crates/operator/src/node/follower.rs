@@ -33,10 +33,12 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-/// What comes one after the other in this time is one change.
+/// What comes one after the other in this time is one change. Of many objects it is longer: as long as it took to judge
+/// them, so that half of the time is left for hearing.
 const QUIET: Duration = Duration::from_millis(4);
-/// And this is how long a change is waited for to end.
-const COALESCED_MAX: Duration = Duration::from_millis(100);
+const QUIET_MAX: Duration = Duration::from_millis(200);
+/// And this is how long a change is waited for to end, as a multiple of that.
+const COALESCED_MAX: u32 = 8;
 /// When the disk is asked again that could not keep a wish.
 const KEEP_AGAIN: Duration = Duration::from_secs(5);
 /// Requests at once.
@@ -78,6 +80,10 @@ pub(crate) struct Follower {
     tasks: JoinSet<()>,
     requests: Arc<Semaphore>,
     again: Option<Instant>,
+    /// Objects whose finalizer is being set, by uid.
+    finalizing: BTreeMap<UnitId, String>,
+    /// How long to wait for more to be heard.
+    quiet: Duration,
 }
 
 /// A kind's objects.
@@ -122,6 +128,8 @@ impl Follower {
             tasks: JoinSet::new(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             again: None,
+            finalizing: BTreeMap::new(),
+            quiet: QUIET,
         }
     }
 
@@ -149,15 +157,17 @@ impl Follower {
                 () = due => self.again = None,
             }
             while self.tasks.try_join_next().is_some() {}
+            let begun = Instant::now();
             self.turn().await;
+            self.quiet = begun.elapsed().clamp(QUIET, QUIET_MAX);
         }
     }
 
     async fn hear_all(&mut self, first: Heard) {
-        let end = Instant::now() + COALESCED_MAX;
+        let end = Instant::now() + self.quiet * COALESCED_MAX;
         self.hear(first);
         while Instant::now() < end
-            && let Ok(Some(heard)) = timeout(QUIET, self.heard.recv()).await
+            && let Ok(Some(heard)) = timeout(self.quiet, self.heard.recv()).await
         {
             self.hear(heard);
         }
@@ -224,6 +234,9 @@ impl Follower {
             return;
         }
         self.missed.remove(&unit);
+        if seen.object.meta.has_finalizer {
+            self.finalizing.remove(&unit);
+        }
         if self.world.left.remove(&unit) || self.world.objects.get(&unit) != Some(&seen.object) {
             self.changed.insert(unit.scope.clone());
             self.world.objects.insert(unit.clone(), seen.object.clone());
@@ -274,6 +287,7 @@ impl Follower {
 
     fn remove(&mut self, unit: &UnitId) {
         self.seen.remove(unit);
+        self.finalizing.remove(unit);
         self.world.objects.remove(unit);
         self.changed.insert(unit.scope.clone());
     }
@@ -338,6 +352,10 @@ impl Follower {
     fn finalize(&mut self) {
         for unit in self.documents.unfinalized() {
             let Some(seen) = self.seen.get(unit).cloned() else { continue };
+            let uid = seen.object.meta.uid.clone();
+            if self.finalizing.insert(unit.clone(), uid.clone()) == Some(uid) {
+                continue;
+            }
             let (means, requests) = (self.means.clone(), Arc::clone(&self.requests));
             self.tasks.spawn(async move { write::finalize(&means, &requests, &seen).await });
         }

@@ -78,6 +78,12 @@ pub(crate) fn stalled(status: &Status) -> Option<(&str, &str)> {
     Some((&stalled.reason, &stalled.message))
 }
 
+/// Whether all is as it should be, and nothing is awaited.
+pub(crate) fn is_ready(status: &Status) -> bool {
+    let [ready] = status.conditions.as_slice() else { return false };
+    ready.status == ConditionStatus::True
+}
+
 /// What is to be written. `now` is the time of what changes.
 pub(crate) fn status(facts: &Facts<'_>, before: &Status, now: &Time) -> Status {
     let verdict = verdict(facts);
