@@ -13,8 +13,8 @@ use std::{collections::BTreeMap, time::Duration};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContainerSpec {
-    /// `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`, `oci:PATH` or `docker-archive:PATH`. A path is of the repository, or an
-    /// absolute granted one.
+    /// `[REGISTRY/]REPOSITORY[:TAG][@DIGEST]`, `oci:PATH` or `docker-archive:PATH`. A path is of the repository (a
+    /// cluster has none), or an absolute granted one.
     pub image: String,
     /// Replaces the image's entrypoint.
     #[serde(default)]
@@ -101,14 +101,14 @@ pub enum EnvValue {
     },
     /// A key of a ConfigMap.
     ConfigMap {
-        /// Of the same source.
+        /// Of the same source or namespace.
         config_map: Name,
         /// In its data.
         key: String,
     },
     /// A key of a Secret.
     Secret {
-        /// Of the same source.
+        /// Of the same source or namespace.
         secret: Name,
         /// In its data.
         key: String,
@@ -137,14 +137,14 @@ impl Decode for EnvValue {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mount {
-    /// A `Volume` of form `Directory` of the same source. Exactly one of `volume`, `configMap`, `secret`, `tmpfs` and
-    /// `hostPath`.
+    /// A `Volume` of form `Directory` of the same source or namespace. Exactly one of `volume`, `configMap`, `secret`,
+    /// `tmpfs` and `hostPath`.
     #[serde(default)]
     pub volume: Option<Name>,
-    /// A ConfigMap of the same source: a file a key.
+    /// A ConfigMap of the same source or namespace: a file a key.
     #[serde(default)]
     pub config_map: Option<Name>,
-    /// A Secret of the same source: a file a key, on a tmpfs.
+    /// A Secret of the same source or namespace: a file a key, on a tmpfs.
     #[serde(default)]
     pub secret: Option<Name>,
     /// An empty file system of this size in memory, gone with the instance.

@@ -207,7 +207,7 @@ impl Decode for RestartPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Dependency {
-    /// A unit of the same source, as `VirtualMachine/db`.
+    /// A unit of the same source or namespace, as `VirtualMachine/db`.
     pub unit: UnitRef,
     /// What must be true of it; `Ready` unless said.
     #[serde(default)]

@@ -72,7 +72,7 @@ object!(Boot { kernel "kernel" required, initrd "initrd" optional, cmdline "cmdl
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BootFile {
-    /// A file of the repository, 64 MiB at most.
+    /// A file of the repository, 64 MiB at most. A cluster has none.
     #[serde(default)]
     pub file: Option<String>,
     /// A file of the host (granted only).
@@ -86,7 +86,7 @@ object!(BootFile { file "file" optional, host_path "hostPath" optional });
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Disk {
-    /// A `Volume` of form `Disk` of the same source.
+    /// A `Volume` of form `Disk` of the same source or namespace.
     pub volume: Name,
     /// Whether the guest can't write it.
     #[serde(default)]
