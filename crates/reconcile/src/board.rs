@@ -3,10 +3,12 @@
 
 use crate::{
     entry::{Entry, Target},
+    group::GroupId,
     guard::Moment,
     id::{SourceId, Time},
     limits::Limits,
     mutant::{self, Mutant},
+    rollout::Rollout,
     seen::{Permit, Record},
     source::{Accepting, Says, Source},
     want::{Claim, Complete},
@@ -23,10 +25,15 @@ pub(crate) struct Board {
     pub(crate) sources: BTreeMap<SourceId, Source>,
     pub(crate) permits: BTreeSet<Arc<Permit>>,
     pub(crate) claims: BTreeMap<Claim, ClaimUse>,
+    pub(crate) groups: BTreeMap<GroupId, Rollout>,
     /// Units whose next step has to be decided anew.
     pub(crate) dirty: BTreeSet<UnitId>,
     /// Units of which there may be something new to tell.
     pub(crate) changed: BTreeSet<UnitId>,
+    /// Members of groups that may have to be counted anew.
+    pub(crate) uncounted: BTreeSet<UnitId>,
+    /// Waves that may go on now, or have to stop: the targets of their members may be others.
+    pub(crate) regated: BTreeSet<(GroupId, usize)>,
     /// Sources whose removals have to be judged anew.
     unjudged: BTreeSet<SourceId>,
 }
@@ -84,7 +91,7 @@ impl Board {
 
     /// Nothing has to be judged or decided anew.
     pub(crate) fn is_judged(&self) -> bool {
-        self.dirty.is_empty() && self.unjudged.is_empty()
+        self.dirty.is_empty() && self.unjudged.is_empty() && self.uncounted.is_empty()
     }
 
     pub(crate) fn rejudge(&mut self, id: &SourceId) {
@@ -97,7 +104,8 @@ impl Board {
 
     pub(crate) fn target<'a>(&'a self, unit: &UnitId, entry: &'a Entry) -> Target<'a> {
         if let Some(wish) = &entry.wish {
-            return Target::of_wish(wish, &entry.record);
+            let target = Target::of_wish(wish, &entry.record);
+            return if self.is_open(entry) { target } else { target.kept(&entry.record) };
         }
         let Some(owner) = &entry.record.owner else { return Target::Undecided };
         let Some(source) = self.sources.get(&owner.source) else { return Target::Undecided };
@@ -110,6 +118,9 @@ impl Board {
         self.dirty.insert(unit.clone());
         self.changed.insert(unit.clone());
         let Some(entry) = self.units.get(unit) else { return };
+        if entry.seat.is_some() {
+            self.uncounted.insert(unit.clone());
+        }
         // The last good version, where it is the target, may need others than the wish.
         let target = self.target(unit, entry).want();
         let wanted = entry.wish.iter().map(|(_, want)| want).chain(target).flat_map(|want| want.needs.keys());
@@ -224,6 +235,7 @@ impl Board {
     }
 
     fn replace_wish(&mut self, id: &SourceId, old: Option<&Complete>, new: Option<&Complete>) {
+        old.into_iter().for_each(|old| self.ungroup(id, old));
         let is_in = |wish: Option<&Complete>, unit: &UnitId| wish.is_some_and(|wish| wish.units().contains_key(unit));
         for unit in old.iter().flat_map(|old| old.units().keys()).filter(|unit| !is_in(new, unit)) {
             self.change(unit, |entry| entry.wish = None);
@@ -234,6 +246,7 @@ impl Board {
                 self.change(unit, |entry| entry.wish = Some((id.clone(), Arc::clone(want))));
             }
         }
+        new.into_iter().for_each(|new| self.group(id, new));
     }
 }
 

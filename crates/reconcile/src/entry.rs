@@ -3,8 +3,10 @@
 use crate::{
     id::{SourceId, Ticket, Time},
     limits::Limits,
+    member::kept,
     order::{Fault, Step},
     plan::Next,
+    rollout::Seat,
     seen::{Record, Seen},
     want::{Claim, Want},
 };
@@ -17,6 +19,8 @@ pub(crate) struct Entry {
     pub(crate) wish: Option<(SourceId, Arc<Want>)>,
     pub(crate) record: Arc<Record>,
     pub(crate) orders: Orders,
+    /// Where it is in a group of the wish.
+    pub(crate) seat: Option<Seat>,
     /// A person wants it tried again.
     pub(crate) retry: bool,
     /// Who needs this unit, now or by wish.
@@ -38,6 +42,7 @@ impl Default for Entry {
             wish: None,
             record: Arc::default(),
             orders: Orders::default(),
+            seat: None,
             retry: false,
             users: BTreeSet::new(),
             needs: BTreeSet::new(),
@@ -137,7 +142,7 @@ impl Entry {
 
 impl Orders {
     /// Steps that may have had or may yet have an effect that was not seen.
-    fn steps(&self) -> impl Iterator<Item = &Step> {
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &Step> {
         let stale = self.stale.iter().flat_map(|stale| &stale.steps);
         self.flight.iter().chain(&self.doubts).map(|flight| &flight.step).chain(stale)
     }
@@ -192,6 +197,16 @@ pub(crate) enum Target<'a> {
 impl<'a> Target<'a> {
     pub(crate) fn of_wish((source, wish): &'a (SourceId, Arc<Want>), record: &'a Record) -> Self {
         Self::Run { want: record.target(wish), wish, source }
+    }
+
+    /// The same where the unit may not have the version that is wished for now: it keeps what it has.
+    pub(crate) fn kept(self, record: &'a Record) -> Self {
+        match self {
+            Self::Run { want, wish, source } if want.digest == wish.digest => {
+                Self::Run { want: kept(record, wish).unwrap_or(wish), wish, source }
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn want(self) -> Option<&'a Arc<Want>> {

@@ -10,9 +10,10 @@
 //! | `entry` | what is known of one unit |
 //! | `board` | whom does a change concern |
 //! | `source`, [`guard`] | which wish is in force, and may it remove that much |
-//! | `decide`, `running`, `handover` | what comes next for one unit: all policy |
+//! | `decide`, `running`, `handover`, `turn` | what comes next for one unit: all policy |
+//! | [`group`], `member`, `wave`, `places`, `rollout` | may it change now, among others that do |
 //! | `look`, `flights`, `reconciler` | what is under way, and when to look and try again |
-//! | [`mod@preview`], [`status`] | what people ask: what would a wish change, and how do things stand |
+//! | [`mod@preview`], [`status`], [`progress`] | what people ask: what would a wish change, and how do things stand |
 
 #![forbid(unsafe_code)]
 
@@ -20,25 +21,34 @@ mod board;
 mod decide;
 mod entry;
 mod flights;
+pub mod group;
+mod grouping;
 pub mod guard;
 mod handover;
 pub mod id;
 mod limits;
 mod look;
+mod member;
 pub mod mutant;
 pub mod order;
+mod places;
 pub mod plan;
 pub mod port;
 pub mod preview;
+pub mod progress;
 mod reconciler;
+mod rollout;
 mod running;
 pub mod seen;
 mod source;
 pub mod status;
+mod turn;
 pub mod want;
+mod wave;
 
 pub use abide_spec as spec;
 pub use abide_spec::{Digest, Kind, Name, Scope, Unit, UnitId, UnitSpec, kind::Reclaim};
+pub use group::{Away, Group, GroupId, Wave};
 pub use guard::{Held, Reason};
 pub use id::{InstanceId, PlanId, SourceId, Ticket, Time};
 pub use limits::Limits;
@@ -47,6 +57,7 @@ pub use order::{Accepted, Command, Event, Fault, Look, Step, Verdict};
 pub use plan::{Next, Plan, Why};
 pub use port::{Attend, Backend, Order, Progress, Revision, Source};
 pub use preview::{Preview, preview};
+pub use progress::{GroupState, GroupStatus, WaveStatus};
 pub use reconciler::Reconciler;
 pub use seen::{Found, Observed, Owner, Permit, Phase, Record, Role, Seen};
 pub use status::{Outcome, Status};

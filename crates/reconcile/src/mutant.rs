@@ -20,6 +20,8 @@ mutants! {
     GuardNotHolding, GuardForgetsAtRestart, AcceptNotAwaited, NoBackOff, BackOffForgotten, IgnoreNeeds, StopAnyOrder,
     StayingUserBlocks, IgnoreClaims, AlwaysSurge, ForgetDoubt, TrustStaleLooks, OlderWishWins, NoYield, NoLookDeadline,
     ReplaceLiveChanges, IgnoreFailing, TryWithoutPorts, LostInvalidation, ConfirmedJudged, ConfirmedConfirmsAll,
+    BudgetOffByOne, BudgetInFlightOnly, AwayIsAvailable, SoakIgnored, NextWaveOpensEarly, StopIgnored, ForgetBadWave, ProveAlone,
+    PauseIgnored, TakenBackAtOnce,
 }
 
 #[cfg(feature = "mutants")]

@@ -6,7 +6,7 @@ use crate::{
     seen::Permit,
     want::Claim,
 };
-use abide_spec::{Digest, UnitId, kind::Condition};
+use abide_spec::{Digest, Name, UnitId, kind::Condition};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// What comes next for a unit.
@@ -65,6 +65,43 @@ pub enum Why {
     Away(Time),
     /// This wanted version is bad; the last good one runs instead.
     Rejected(Digest),
+    /// It gets the version that is wished when this wave of its group has passed.
+    Wave {
+        /// Its group.
+        group: Name,
+        /// Which wave is waited for; the first is 1.
+        wave: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// It serves with the version that is wished, and its wave has yet to pass.
+    Soaking {
+        /// Its group.
+        group: Name,
+        /// Its wave; the first is 1.
+        wave: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// As many members of its group as may be are unavailable.
+    Budget {
+        /// Its group.
+        group: Name,
+    },
+    /// Nobody in its group takes a new version for the time being.
+    Paused {
+        /// Its group.
+        group: Name,
+    },
+    /// Too many members of this wave turned out bad: nobody in the group takes the version that is wished any more.
+    Stopped {
+        /// Its group.
+        group: Name,
+        /// Which wave; the first is 1.
+        wave: usize,
+        /// Of how many.
+        of: usize,
+    },
 }
 
 /// What stands between the world and the wishes. Settled units are not listed.
@@ -120,6 +157,15 @@ impl fmt::Display for Worded<'_> {
             Why::Away(_) => f.write_str("out of reach"),
             Why::Rejected(version) => {
                 write!(f, "taken back: version {:.8} is bad, the last good one runs", version.to_string())
+            }
+            Why::Wave { group, wave, of } => write!(f, "waits for wave {wave} of {of} of {group}"),
+            Why::Soaking { group, wave, of } => {
+                write!(f, "is ready, and wave {wave} of {of} of {group} has yet to prove itself")
+            }
+            Why::Budget { group } => write!(f, "waits for its turn in {group}"),
+            Why::Paused { group } => write!(f, "{group} is paused"),
+            Why::Stopped { group, wave, of } => {
+                write!(f, "{group} is stopped: too many of wave {wave} of {of} turned out bad")
             }
         }
     }

@@ -42,7 +42,7 @@ pub struct Change {
     pub action: Action,
     /// The fields that differ; secrets are masked. None of what is created or removed.
     pub fields: Vec<FieldChange>,
-    /// Another source's unit that it would wait for.
+    /// Another source's unit that it would wait for, or its group.
     pub waits: Option<Why>,
     /// Units that need this one: they feel it if there is downtime.
     pub dependents: BTreeSet<UnitId>,
@@ -127,11 +127,14 @@ struct Foresight<'a> {
     claimants: BTreeMap<&'a Claim, BTreeSet<&'a UnitId>>,
     /// Who would need a unit.
     users: BTreeMap<&'a UnitId, BTreeSet<UnitId>>,
+    /// Whose group would let it wait.
+    gated: BTreeMap<UnitId, Why>,
 }
 
 impl<'a> Foresight<'a> {
     fn new(core: &'a Reconciler, source: &'a SourceId, wish: &'a Complete) -> Self {
-        let mut foresight = Self { core, source, claimants: BTreeMap::new(), users: BTreeMap::new() };
+        let mut foresight =
+            Self { core, source, claimants: BTreeMap::new(), users: BTreeMap::new(), gated: core.gated(source, wish) };
         for (id, want) in wish.units() {
             for need in want.needs.keys() {
                 foresight.users.entry(need).or_default().insert(id.clone());
@@ -199,6 +202,9 @@ impl<'a> Foresight<'a> {
 
     /// Host ports are all that units of two sources can both want.
     fn waits(&self, target: &Want) -> Option<Why> {
+        if let Some(why) = self.gated.get(&target.unit.id) {
+            return Some(why.clone());
+        }
         let is_other = |unit: &UnitId| self.wish_in_force(unit).is_some_and(|(source, _)| source != self.source);
         let mut ports = target.claims.iter().filter(|claim| claim.is_movable());
         ports.find_map(|port| contender(self.core.board.claims.get(port), port, is_other))

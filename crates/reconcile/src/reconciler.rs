@@ -203,6 +203,9 @@ impl Reconciler {
     fn freshen(&mut self, look: Ticket, asked: Time, unit: &UnitId) {
         let Some(entry) = self.board.units.get_mut(unit) else { return };
         entry.seen_at = asked;
+        if entry.seat.as_ref().is_some_and(|seat| !seat.counted.is_at_rest()) {
+            self.board.uncounted.insert(unit.clone());
+        }
         // What is ready for so long is judged by when it was seen.
         if entry.next != Next::Settled {
             self.board.dirty.insert(unit.clone());
@@ -218,8 +221,10 @@ impl Reconciler {
             return;
         }
         self.board.judge(now, &self.limits);
+        self.board.count(&self.limits);
         while let Some(unit) = self.board.dirty.pop_first() {
             let (next, again_at) = decide(&self.board, &self.limits, now, &unit);
+            let next = self.board.place(&unit, next);
             self.front.remove(&unit);
             self.prepare_front.remove(&unit);
             self.waiting.remove(&unit);

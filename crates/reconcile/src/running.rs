@@ -41,6 +41,9 @@ impl Running<'_> {
         if record.has_completed(self.want) {
             return self.clear_away(None);
         }
+        if let Some(decision) = self.by_its_group() {
+            return decision;
+        }
         let is_superseded = |seen: &&Seen| seen.role == Role::Candidate && seen.want.shape != self.want.shape;
         if let Some(seen) = record.live().find(is_superseded) {
             return step(Step::Stop { instance: seen.instance });
@@ -55,7 +58,10 @@ impl Running<'_> {
         }
         let is_updated = |seen: &&Seen| seen.want.shape == self.want.shape && !mutant::is(Mutant::ReplaceLiveChanges);
         match record.live().filter(is_updated).min_by_key(|seen| (seen.role != Role::Active, seen.instance)) {
-            Some(seen) => step(Step::Update { instance: seen.instance, to: Arc::clone(self.want) }),
+            Some(seen) => {
+                let way_back = self.unit.entry.seat.as_ref().and_then(|_| self.leave_way_back());
+                way_back.unwrap_or_else(|| step(Step::Update { instance: seen.instance, to: Arc::clone(self.want) }))
+            }
             None => self.bring_in(),
         }
     }
@@ -85,11 +91,7 @@ impl Running<'_> {
             };
         }
         if self.proves_itself() && self.is_not_marked(seen) {
-            return if is_proven {
-                step(Step::Mark(Verdict::Good(Arc::clone(&seen.want))))
-            } else {
-                wait_until(proven, Why::Proving(proven))
-            };
+            return if is_proven { self.mark_good(seen, ready) } else { wait_until(proven, Why::Proving(proven)) };
         }
         self.clear_away(Some(seen))
     }
@@ -100,6 +102,10 @@ impl Running<'_> {
         match self.bad() {
             Some(bad) if self.unit.entry.seen_at >= give_up => bad,
             Some(_) => wait_until(give_up, Why::NotReady),
+            // Then it is free to be changed, and its group to be told so.
+            None if self.unit.entry.seat.is_some() && self.unit.entry.seen_at < give_up => {
+                wait_until(give_up, Why::NotReady)
+            }
             None => wait(Why::NotReady),
         }
     }
@@ -171,16 +177,16 @@ impl Running<'_> {
 
     /// What old instances have to do before anything is waited for: leave a way back, and let go of what others wait for.
     fn make_way(&self) -> Option<Decision> {
-        let serving = self.unit.record.standing()?;
-        if self.is_proven(serving) && self.is_not_marked(serving) && !mutant::is(Mutant::SwapWithoutGoodMark) {
-            return Some(step(Step::Mark(Verdict::Good(Arc::clone(&serving.want)))));
+        let way_back = self.leave_way_back().filter(|_| !mutant::is(Mutant::SwapWithoutGoodMark));
+        if way_back.is_some() {
+            return way_back;
         }
         let yields = self.old_ones().into_iter().find(|old| self.must_yield(old))?;
         Some(step(Step::Stop { instance: yields.instance }))
     }
 
     /// The unit serves as it should; what is left of earlier instances goes.
-    fn clear_away(&self, keep: Option<&Seen>) -> Decision {
+    pub(crate) fn clear_away(&self, keep: Option<&Seen>) -> Decision {
         let record = self.unit.record;
         let kept = keep.map(|seen| seen.instance);
         if let Some(rest) = record.instances.iter().find(|seen| Some(seen.instance) != kept) {
@@ -189,8 +195,11 @@ impl Running<'_> {
         if record.owner.as_ref().is_some_and(|owner| *owner != self.owner()) {
             return step(Step::Adopt(self.owner()));
         }
-        let is_wish = self.want.digest == self.wish.digest;
-        if is_wish { (Next::Settled, None) } else { wait(Why::Rejected(self.wish.digest)) }
+        if self.want.digest == self.wish.digest {
+            return (Next::Settled, None);
+        }
+        let gate = self.unit.board.gate(self.unit.entry).filter(|_| !record.bad.contains(&self.wish.digest));
+        wait(gate.unwrap_or(Why::Rejected(self.wish.digest)))
     }
 
     fn owner(&self) -> Owner {
@@ -205,7 +214,7 @@ impl Running<'_> {
     }
 
     /// The verdict that takes this version back, if it is new and there is one to go back to.
-    fn bad(&self) -> Option<Decision> {
+    pub(crate) fn bad(&self) -> Option<Decision> {
         let good = self.unit.record.good.as_ref()?;
         let can_go_back = self.want.digest == self.wish.digest && good.digest != self.want.digest;
         can_go_back.then(|| step(Step::Mark(Verdict::Bad(Arc::clone(self.want)))))
@@ -216,12 +225,12 @@ impl Running<'_> {
         !matches!(self.want.unit.spec, UnitSpec::Volume(_) | UnitSpec::Assignment(_))
     }
 
-    fn is_proven(&self, seen: &Seen) -> bool {
+    pub(crate) fn is_proven(&self, seen: &Seen) -> bool {
         let is_proof = |ready| self.unit.entry.seen_at >= ready + self.unit.limits.proof_of(&seen.want);
         self.proves_itself() && seen.role == Role::Active && seen.ready_since().is_some_and(is_proof)
     }
 
-    fn is_not_marked(&self, seen: &Seen) -> bool {
+    pub(crate) fn is_not_marked(&self, seen: &Seen) -> bool {
         self.unit.record.good.as_ref().is_none_or(|good| *good != seen.want)
     }
 

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | settled | it is as wished, and ready or completed |
 //! | changing | an order for it is under way or next, or it has yet to prove itself |
-//! | waiting | for other units, for its probe, for the next try |
+//! | waiting | for other units, for its probe, for its turn in a group, for the next try |
 //! | held | its removal waits for a person |
-//! | failed | it was given up until it changes, or taken back to the last good version |
+//! | failed | it was given up until it changes, or taken back to the last good version, or its group was stopped |
 
 use crate::{
     entry::{Entry, Flight, Target},
@@ -14,6 +14,7 @@ use crate::{
     id::{InstanceId, SourceId, Time},
     order::Step,
     plan::{Next, Why},
+    progress::GroupStatus,
     reconciler::Reconciler,
     seen::{Phase, Role, Seen},
     source::{Says, Source},
@@ -30,6 +31,8 @@ pub struct Status {
     pub sources: Vec<SourceStatus>,
     /// All units, by scope, kind and name.
     pub units: Vec<UnitStatus>,
+    /// All groups, by source and name.
+    pub groups: Vec<GroupStatus>,
 }
 
 /// A source as it is.
@@ -158,6 +161,7 @@ impl Reconciler {
             settled: self.is_settled(),
             sources: self.board.sources.iter().map(|(id, source)| self.source(id, source)).collect(),
             units: units.map(|(id, entry)| self.unit(now, id, entry)).collect(),
+            groups: self.groups(),
         }
     }
 
@@ -257,6 +261,13 @@ impl Reconciler {
         }
     }
 
+    /// What a member of a group waits for there, in numbers.
+    fn numbers(&self, entry: &Entry) -> Option<String> {
+        let (Next::Wait(why), None) = (&entry.next, &entry.orders.flight) else { return None };
+        let (rollout, _) = self.board.rollout(entry)?;
+        Some(format!("{}: {}", why.at(Time::ZERO), rollout.numbers(why)?))
+    }
+
     fn unit(&self, now: Time, id: &UnitId, entry: &Entry) -> UnitStatus {
         let wish = entry.wish.as_ref().map(|(_, wish)| wish);
         let target = self.board.target(id, entry).want();
@@ -269,7 +280,7 @@ impl Reconciler {
             id: id.clone(),
             state: state(&entry.next),
             ready: has_completed || entry.record.serving().is_some(),
-            message: message(now, entry, has_completed),
+            message: self.numbers(entry).unwrap_or_else(|| message(now, entry, has_completed)),
             waiting,
             restarts: entry.record.instances.iter().max_by_key(|seen| seen.instance).map_or(0, |seen| seen.attempt),
             instances: instances(entry),
@@ -284,9 +295,9 @@ impl Reconciler {
 fn state(next: &Next) -> UnitState {
     match next {
         Next::Settled => UnitState::Settled,
-        Next::Step(_) | Next::Wait(Why::Changing | Why::Proving(_)) => UnitState::Changing,
+        Next::Step(_) | Next::Wait(Why::Changing | Why::Proving(_) | Why::Soaking { .. }) => UnitState::Changing,
         Next::Wait(Why::Permission(_)) => UnitState::Held,
-        Next::Wait(Why::Broken(_) | Why::Failed(_) | Why::Rejected(_)) => UnitState::Failed,
+        Next::Wait(Why::Broken(_) | Why::Failed(_) | Why::Rejected(_) | Why::Stopped { .. }) => UnitState::Failed,
         Next::Wait(
             Why::Needs(..)
             | Why::UsedBy(_)
@@ -295,7 +306,10 @@ fn state(next: &Next) -> UnitState {
             | Why::Retry { .. }
             | Why::CrashLoop { .. }
             | Why::NotReady
-            | Why::Away(_),
+            | Why::Away(_)
+            | Why::Wave { .. }
+            | Why::Budget { .. }
+            | Why::Paused { .. },
         ) => UnitState::Waiting,
     }
 }

@@ -1,6 +1,9 @@
 //! What is wanted: per source one [`Wish`], which names units, what they need, and what they claim.
 
-use crate::id::Time;
+use crate::{
+    group::{self, Group},
+    id::Time,
+};
 use abide_spec::{
     Digest, Kind, Name, Scope, Unit, UnitId, UnitSpec,
     kind::{Condition, Protocol, Reclaim, RestartPolicy, start_period},
@@ -30,6 +33,8 @@ pub struct Complete {
     digest: Digest,
     units: BTreeMap<UnitId, Arc<Want>>,
     confirmed: BTreeSet<UnitId>,
+    /// See [`Complete::with_groups`].
+    groups: Arc<BTreeMap<Name, Group>>,
 }
 
 /// A unit as it is wanted, with what follows from its spec for planning. Wants of one digest are equal.
@@ -78,6 +83,38 @@ pub enum Invalid {
     /// Units wait for each other.
     #[error("these units wait for each other: {0:?}")]
     Cycle(Vec<UnitId>),
+    /// A group has a member that there isn't.
+    #[error("group {group} has {unit}, which isn't there")]
+    NoMember {
+        /// Whose member.
+        group: Name,
+        /// Which.
+        unit: UnitId,
+    },
+    /// A group's member has no versions to prove.
+    #[error("group {group} has {unit}, of which no version could be proven: it is there or it isn't")]
+    Unprovable {
+        /// Whose member.
+        group: Name,
+        /// Which.
+        unit: UnitId,
+    },
+    /// A unit is a member more than once.
+    #[error("{unit} is in groups {} and {}: a unit has one place, in one wave of one group", .groups[0], .groups[1])]
+    TwoPlaces {
+        /// Which.
+        unit: UnitId,
+        /// Where; twice the same where it is in two waves.
+        groups: [Name; 2],
+    },
+    /// A member would wait for one that waits for its wave.
+    #[error("{by} needs {unit}, which comes in a later wave of the same group")]
+    NeedsLater {
+        /// Who needs it.
+        by: UnitId,
+        /// What comes later.
+        unit: UnitId,
+    },
 }
 
 impl Want {
@@ -171,7 +208,7 @@ impl Complete {
         for (unit, want) in &units {
             text.push_str(&format!("{unit} {}\n", want.digest));
         }
-        Ok(Self { digest: Digest::of(text.as_bytes()), units, confirmed: BTreeSet::new() })
+        Ok(Self { digest: Digest::of(text.as_bytes()), units, confirmed: BTreeSet::new(), groups: Arc::default() })
     }
 
     /// The same wish, where somebody said of each of these units that it is to go, and of its data what its `reclaim` says:
@@ -187,9 +224,19 @@ impl Complete {
         &self.confirmed
     }
 
-    /// Of all its units. What is confirmed to go is no part of it: a person's yes to other removals stays good.
+    /// Who calls this has checked the groups.
+    pub(crate) fn grouped(self, groups: Arc<BTreeMap<Name, Group>>) -> Self {
+        Self { digest: group::digest(self.digest, &groups), groups, ..self }
+    }
+
+    /// Of all its units and groups. What is confirmed to go is no part of it: a person's yes to other removals stays good.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Its groups.
+    pub fn groups(&self) -> &BTreeMap<Name, Group> {
+        &self.groups
     }
 
     /// All its units.

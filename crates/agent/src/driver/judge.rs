@@ -148,7 +148,7 @@ impl Driver {
         let waiting: Vec<(UnitId, Why)> = waiting.collect();
         let is_broken = |why: &Why| match why {
             Why::CrashLoop { attempt: tries, .. } | Why::Retry { failures: tries, .. } => *tries >= TRIES_MAX,
-            Why::Broken(_) | Why::Failed(_) | Why::Rejected(_) => true,
+            Why::Broken(_) | Why::Failed(_) | Why::Rejected(_) | Why::Stopped { .. } => true,
             _ => false,
         };
         let waits_for_others = |why: &Why| matches!(why, Why::Needs(..) | Why::UsedBy(_) | Why::Claimed(..));

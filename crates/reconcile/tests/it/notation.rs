@@ -4,10 +4,10 @@
 //! Secrets have their data instead. What there is of a unit is such a line with words behind `is`: see [`world`].
 
 use abide_reconcile::{
-    Complete, Kind, Name, Observed, Owner, Phase, Plan, Preview, Record, Role, Seen, SourceId, Step, Ticket, Time,
-    UnitId, UnitSpec, Verdict, Want, spec,
+    Away, Complete, Group, Kind, Name, Observed, Owner, Phase, Plan, Preview, Record, Role, Seen, SourceId, Step,
+    Ticket, Time, UnitId, UnitSpec, Verdict, Want, Wave, spec,
 };
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, num::NonZeroUsize, sync::Arc};
 
 pub(crate) const NOW: Time = Time::from_secs(1_000);
 
@@ -19,10 +19,15 @@ pub(crate) fn source(name: &str) -> SourceId {
 /// scope than the source's has that before it: `b:Container/web {image: web:1}`.
 pub(crate) fn wish<'a>(source: &SourceId, lines: impl IntoIterator<Item = &'a str>) -> Arc<Complete> {
     let mut confirmed = Vec::new();
+    let mut groups = BTreeMap::new();
     let mut scopes: BTreeMap<Name, String> = BTreeMap::new();
     for line in lines.into_iter().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(units) = line.strip_prefix("confirms ") {
             confirmed.extend(units.split(' ').map(unit));
+            continue;
+        }
+        if line.starts_with("Group/") {
+            groups.extend([group(source, line)]);
             continue;
         }
         let head = line.split(' ').next().unwrap();
@@ -39,7 +44,40 @@ pub(crate) fn wish<'a>(source: &SourceId, lines: impl IntoIterator<Item = &'a st
         parsed.unwrap_or_else(|mistakes| panic!("{documents}\n{mistakes:#?}")).units
     });
     let wish = Complete::new(units.map(|unit| Arc::new(Want::new(unit)))).unwrap();
-    Arc::new(wish.confirming(confirmed))
+    Arc::new(wish.confirming(confirmed).with_groups(groups).unwrap())
+}
+
+/// A group is its name and its waves, and words that say what differs: `Group/web u0 | u1 u2, unavailable 2, soak 10, bad 1,
+/// paused, exempt`.
+pub(crate) fn group(source: &SourceId, line: &str) -> (Name, Group) {
+    let (name, rest) = line["Group/".len()..].split_once(' ').unwrap();
+    let mut parts = rest.split(", ");
+    let mut group = Group {
+        waves: Vec::new(),
+        unavailable_max: NonZeroUsize::MIN,
+        soak: Time::ZERO,
+        paused: false,
+        away: Away::Counts,
+    };
+    let named = unit;
+    let unit = |name: &str| {
+        let (kind, name) = name.split_once('/').unwrap_or(("Container", name));
+        named(&format!("{source}:{kind}/{name}"))
+    };
+    for wave in parts.next().unwrap().split('|') {
+        group.waves.push(Wave { members: wave.split_whitespace().map(unit).collect(), bad_max: 0 });
+    }
+    for part in parts {
+        match part.split(' ').collect::<Vec<_>>()[..] {
+            ["unavailable", count] => group.unavailable_max = count.parse().unwrap(),
+            ["soak", seconds] => group.soak = Time::from_secs(seconds.parse().unwrap()),
+            ["bad", count] => group.waves.iter_mut().for_each(|wave| wave.bad_max = count.parse().unwrap()),
+            ["paused"] => group.paused = true,
+            ["exempt"] => group.away = Away::Exempt,
+            _ => panic!("no such word: {part}"),
+        }
+    }
+    (Name::new(name).unwrap(), group)
 }
 
 fn document(line: &str) -> String {

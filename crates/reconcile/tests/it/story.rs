@@ -1,7 +1,7 @@
 //! Stories: each file of `stories` tells what happens, and beside it stands what the core does about it.
 //!
 //! A line that begins with `|` was written by the core: what it orders, and then what its plan says. `ABIDE_UPDATE=1` writes
-//! those lines anew. Every other line is a comment (`#`), a unit of the wish above it (indented, see [`crate::notation`]), or
+//! those lines anew. Every other line is a comment (`#`), a unit or group of the wish above it (indented, see [`crate::notation`]), or
 //! one of:
 //!
 //! | line | what happens |
@@ -10,6 +10,7 @@
 //! | `refused SOURCE GENERATION`, `withdrawn SOURCE GENERATION` | it says something else |
 //! | `pass SECONDS` | time passes, and the core is woken when it wants to be |
 //! | `exit UNIT CODE`, `unready UNIT`, `ready UNIT`, `failing UNIT` | something happens to its newest instance that runs |
+//! | `away UNIT`, `back UNIT` | it is out of reach; it is not, and not ready yet |
 //! | `hang UNIT`, `hang looks`, `land UNIT`, `land looks` | orders, or looks, are not answered; are carried out at last |
 //! | `fault UNIT again WHY`, `fault UNIT never WHY`, `no fault UNIT` | orders fail; do no more |
 //! | `appears UNIT`, `full`, `space` | a unit of source a turns up; nothing can be written; it can again |
@@ -22,7 +23,8 @@ use crate::{
     notation::{self, NOW, short},
 };
 use abide_reconcile::{
-    Command, Complete, Event, Fault, Limits, Phase, Reconciler, Record, SourceId, Time, Wish, preview,
+    Command, Complete, Event, Fault, GroupStatus, Limits, Phase, Reconciler, Record, SourceId, Time, WaveStatus, Wish,
+    preview,
 };
 use std::{
     collections::BTreeMap,
@@ -100,6 +102,8 @@ impl Story {
             ["unready", unit] => Some(self.probe(unit, None, false)),
             ["ready", unit] => Some(self.probe(unit, Some(self.now), false)),
             ["failing", unit] => Some(self.probe(unit, None, true)),
+            ["away", unit] => Some(self.reach(unit, Phase::Away { since: self.now })),
+            ["back", unit] => Some(self.reach(unit, Phase::Running { started: self.now, ready: None, failing: false })),
             ["allow"] => return self.allow(),
             ["retry", unit] => Some(Event::Retry(notation::unit(unit))),
             _ => self.trouble(&words),
@@ -161,6 +165,13 @@ impl Story {
     fn probe(&mut self, unit: &str, ready: Option<Time>, failing: bool) -> Event {
         let phase = |started| Phase::Running { started, ready, failing };
         self.machine.set_phase(&notation::unit(unit), phase)
+    }
+
+    fn reach(&mut self, unit: &str, phase: Phase) -> Event {
+        let unit = notation::unit(unit);
+        let record = self.machine.units.get_mut(&unit).unwrap();
+        record.instances.iter_mut().for_each(|seen| Arc::make_mut(seen).phase = phase);
+        Event::Changed([unit].into())
     }
 
     fn allow(&mut self) {
@@ -247,6 +258,17 @@ impl Story {
             let message = source.message.split("`abide allow").next().unwrap();
             let _ =
                 writeln!(text, "source {} {}: {state}, {outcome}{taken_back} {message}", source.id, source.generation);
+        }
+        for group in &status.groups {
+            let GroupStatus { id, state, waves, unavailable, unavailable_max } = group;
+            let _ = writeln!(text, "group {} {state:?}, {unavailable} of {unavailable_max} unavailable", id.name);
+            for WaveStatus { members, is_open, pending, soaked, proved, bad, away } in waves {
+                let word = if *is_open { "open" } else { "closed" };
+                let _ = writeln!(
+                    text,
+                    "  {members} {word}: {pending} pending, {soaked} soaked, {proved} proved, {bad} bad, {away} away"
+                );
+            }
         }
         for unit in &status.units {
             let ready = if unit.ready { "ready" } else { "not ready" };

@@ -1,0 +1,127 @@
+//! Groups on the board: members are counted when something of them changed, and what that means for others makes those dirty.
+
+use crate::{
+    board::Board,
+    entry::{Entry, Target},
+    group::GroupId,
+    id::SourceId,
+    limits::Limits,
+    member::{Member, begins_change},
+    plan::{Next, Why},
+    reconciler::Reconciler,
+    rollout::{Rollout, Seat},
+    want::Complete,
+};
+use abide_spec::UnitId;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Board {
+    /// The group of a member, and in which wave it is there.
+    pub(crate) fn rollout(&self, entry: &Entry) -> Option<(&Rollout, usize)> {
+        let seat = entry.seat.as_ref()?;
+        Some((self.groups.get(&seat.group)?, seat.wave))
+    }
+
+    /// Why the unit may not have the version that is wished.
+    pub(crate) fn gate(&self, entry: &Entry) -> Option<Why> {
+        self.rollout(entry).and_then(|(rollout, wave)| rollout.gate(wave))
+    }
+
+    /// The unit may have the version that is wished.
+    pub(crate) fn is_open(&self, entry: &Entry) -> bool {
+        self.rollout(entry).is_none_or(|(rollout, wave)| rollout.is_open(wave))
+    }
+
+    /// The wish is not in force any more, so neither are its groups.
+    pub(crate) fn ungroup(&mut self, source: &SourceId, old: &Complete) {
+        for (name, group) in old.groups() {
+            self.groups.remove(&GroupId { source: source.clone(), name: name.clone() });
+            for unit in group.waves.iter().flat_map(|wave| &wave.members) {
+                self.change(unit, |entry| entry.seat = None);
+            }
+        }
+    }
+
+    /// The wish is in force, and with it its groups.
+    pub(crate) fn group(&mut self, source: &SourceId, new: &Complete) {
+        for (name, group) in new.groups() {
+            let id = GroupId { source: source.clone(), name: name.clone() };
+            self.groups.insert(id.clone(), Rollout::new(id.clone(), group.clone()));
+            for (wave, rule) in group.waves.iter().enumerate() {
+                for unit in &rule.members {
+                    let seat = Seat { group: id.clone(), wave, counted: Member::UNCOUNTED };
+                    self.change(unit, |entry| entry.seat = Some(seat));
+                }
+            }
+        }
+    }
+
+    /// Counts members of which something changed, and enters anew whose target may be another because of it.
+    pub(crate) fn count(&mut self, limits: &Limits) {
+        loop {
+            while let Some(unit) = self.uncounted.pop_first() {
+                self.count_one(&unit, limits);
+            }
+            let Some((group, wave)) = self.regated.pop_first() else { return };
+            let members = self.groups.get(&group).and_then(|rollout| rollout.rule.waves.get(wave));
+            let members = members.map_or_else(BTreeSet::new, |wave| wave.members.clone());
+            members.iter().for_each(|unit| self.touch(unit));
+        }
+    }
+
+    fn count_one(&mut self, unit: &UnitId, limits: &Limits) {
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        let Some(rollout) = entry.seat.as_ref().and_then(|seat| self.groups.get_mut(&seat.group)) else { return };
+        let Some((_, wish)) = &entry.wish else { return };
+        let member = Member::of(entry, wish, rollout.rule.soak, limits);
+        let Some(seat) = entry.seat.as_mut().filter(|seat| seat.counted != member) else { return };
+        let old = std::mem::replace(&mut seat.counted, member);
+        if old.standing != member.standing {
+            // What it may do depends on how it stands, and is asked for anew.
+            rollout.places.forget(unit, &mut self.dirty);
+        }
+        let waves = rollout.count(seat.wave, old, member, &mut self.dirty);
+        self.dirty.insert(unit.clone());
+        self.regated.extend(waves.map(|wave| (seat.group.clone(), wave)));
+    }
+
+    /// What comes next for a unit, if its group has a place for it.
+    pub(crate) fn place(&mut self, unit: &UnitId, next: Next) -> Next {
+        let Some(entry) = self.units.get(unit) else { return next };
+        let Some(Seat { group, counted, .. }) = &entry.seat else { return next };
+        let target = self.target(unit, entry);
+        let begins = match (&next, target) {
+            (Next::Step(step), Target::Run { want, .. }) => begins_change(step, &entry.record, want),
+            _ => false,
+        };
+        let Some(rollout) = self.groups.get_mut(group) else { return next };
+        if !begins {
+            rollout.places.forget(unit, &mut self.dirty);
+            return next;
+        }
+        if rollout.admit(unit, *counted, &mut self.dirty) {
+            return next;
+        }
+        Next::Wait(Why::Budget { group: group.name.clone() })
+    }
+}
+
+impl Reconciler {
+    /// Whom the groups of a wish would let wait if it were in force now.
+    pub(crate) fn gated(&self, source: &SourceId, wish: &Complete) -> BTreeMap<UnitId, Why> {
+        let mut gated = BTreeMap::new();
+        for (name, group) in wish.groups() {
+            let id = GroupId { source: source.clone(), name: name.clone() };
+            let mut rollout = Rollout::new(id, group.clone());
+            let waves =
+                || group.waves.iter().enumerate().flat_map(|(n, wave)| wave.members.iter().map(move |unit| (n, unit)));
+            for (wave, unit) in waves() {
+                let (Some(entry), Some(want)) = (self.board.units.get(unit), wish.units().get(unit)) else { continue };
+                let member = Member::of(entry, want, group.soak, &self.limits);
+                rollout.count(wave, Member::UNCOUNTED, member, &mut BTreeSet::new());
+            }
+            gated.extend(waves().filter_map(|(wave, unit)| Some((unit.clone(), rollout.gate(wave)?))));
+        }
+        gated
+    }
+}
