@@ -2,11 +2,11 @@
 
 use crate::{effect::apply, wishes};
 use abide_reconcile::{
-    Command, Complete, Event, Kind, Limits, Look, Name, Observed, Permit, Phase, Reconciler, Record, SourceId, Time,
-    UnitId, Want, Wish,
+    Away, Command, Complete, Event, Group, Kind, Limits, Look, Name, Observed, Permit, Phase, Reconciler, Record,
+    SourceId, Time, UnitId, Want, Wave, Wish,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 const LIMITS: Limits = Limits {
     orders_max: 16,
@@ -39,6 +39,8 @@ pub struct Costs {
     pub one_change: Time,
     /// From all of one version to all of another.
     pub replace: Time,
+    /// The same again, as one group of three waves of which a quarter may be unavailable.
+    pub roll: Time,
     /// From all of them to nothing.
     pub remove: Time,
 }
@@ -54,25 +56,30 @@ pub fn measure(units: usize, clock: Clock<'_>) -> Costs {
         clock,
         spent: Time::ZERO,
         generation: 0,
+        is_grouped: false,
     };
     let bring_up = bench.wish(units, 1);
     let look = bench.look_again();
     let one_change = bench.touch_some();
     let replace = bench.wish(units, 2);
-    let remove = bench.wish(0, 3);
+    bench.is_grouped = true;
+    let roll = bench.wish(units, 3);
+    bench.is_grouped = false;
+    let remove = bench.wish(0, 4);
     assert!(bench.units.is_empty(), "{} units are left", bench.units.len());
-    Costs { units, bring_up, look, one_change, replace, remove }
+    Costs { units, bring_up, look, one_change, replace, roll, remove }
 }
 
 /// A table of 1,000 to 100,000 units.
 pub fn table(clock: Clock<'_>) -> String {
     let mut table =
-        "| units | bring-up | full look | one change | replace all | remove all |\n|---|---|---|---|---|---|"
+        "| units | bring-up | full look | one change | replace all | in waves | remove all |\n|---|---|---|---|---|---|---|"
             .to_owned();
     for units in [1_000, 10_000, 100_000] {
-        let Costs { bring_up, look, one_change, replace, remove, .. } = measure(units, clock);
-        table +=
-            &format!("\n| {units} | {bring_up:.1?} | {look:.1?} | {one_change:.1?} | {replace:.1?} | {remove:.1?} |");
+        let Costs { bring_up, look, one_change, replace, roll, remove, .. } = measure(units, clock);
+        table += &format!(
+            "\n| {units} | {bring_up:.1?} | {look:.1?} | {one_change:.1?} | {replace:.1?} | {roll:.1?} | {remove:.1?} |"
+        );
     }
     table
 }
@@ -86,6 +93,7 @@ struct Bench<'c> {
     clock: Clock<'c>,
     spent: Time,
     generation: u64,
+    is_grouped: bool,
 }
 
 impl Bench<'_> {
@@ -97,7 +105,9 @@ impl Bench<'_> {
 
     fn wish(&mut self, count: usize, version: u64) -> Time {
         let units: Vec<Arc<Want>> = (0..count).map(|n| self.want(n, version)).collect();
-        let wish = Wish::Complete(Arc::new(Complete::new(units).expect("chains")));
+        let groups = if self.is_grouped { BTreeMap::from([waves(&units)]) } else { BTreeMap::new() };
+        let wish = Complete::new(units).and_then(|wish| wish.with_groups(groups)).expect("chains");
+        let wish = Wish::Complete(Arc::new(wish));
         self.generation += 1;
         let event = Event::Wish { source: self.source.clone(), generation: self.generation, wish };
         self.spend(|agent, now| agent.handle(now, event));
@@ -177,4 +187,20 @@ impl Bench<'_> {
         self.spent += (self.clock)() - start;
         result
     }
+}
+
+/// A tenth, then half of the rest, then the other half. Who is needed doesn't come later than who needs it.
+fn waves(units: &[Arc<Want>]) -> (Name, Group) {
+    let (first, rest) = units.split_at(units.len() / 10);
+    let (second, third) = rest.split_at(rest.len() / 2);
+    let wave =
+        |units: &[Arc<Want>]| Wave { members: units.iter().map(|want| want.unit.id.clone()).collect(), bad_max: 0 };
+    let group = Group {
+        waves: [first, second, third].map(wave).into(),
+        unavailable_max: NonZeroUsize::new(units.len() / 4).unwrap_or(NonZeroUsize::MIN),
+        soak: Time::ZERO,
+        paused: false,
+        away: Away::Counts,
+    };
+    (Name::new("all").expect("a name"), group)
 }

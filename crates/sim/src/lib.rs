@@ -9,6 +9,7 @@
 pub mod cost;
 mod effect;
 mod ending;
+pub mod fleet;
 mod forecast;
 mod oracle;
 mod report;
