@@ -59,6 +59,17 @@ impl Hold {
         Ok(Self { epoch, _lock: Some(lock) })
     }
 
+    /// The same, counted at least so far, durably: for who orders in a world that others with other directories order in, and
+    /// has a number from there.
+    pub fn at_least(mut self, state: &Path, epoch: u64) -> Result<Self, HoldError> {
+        if self.epoch < epoch {
+            let path = state.join("epoch");
+            write_durably(&path, format!("{epoch}\n").as_bytes()).map_err(failed("writing", &path))?;
+            self.epoch = epoch;
+        }
+        Ok(self)
+    }
+
     /// For [`crate::Mode::LookOnly`]: holds nothing, counts nothing, and writes nothing.
     pub fn look(state: &Path) -> Result<Self, HoldError> {
         Ok(Self { epoch: count(state)? + 1, _lock: None })
@@ -108,6 +119,15 @@ mod tests {
         drop(first);
         assert_eq!(Hold::look(folder.path()).unwrap().epoch(), before + 1, "looking counts nothing");
         assert_eq!(Hold::take(folder.path()).unwrap().epoch(), before + 1);
+    }
+
+    #[test]
+    fn it_counts_at_least_as_far_as_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let hold = Hold::take(folder.path()).unwrap().at_least(folder.path(), 7).unwrap();
+        assert_eq!(hold.epoch(), 7);
+        assert_eq!(hold.at_least(folder.path(), 3).unwrap().epoch(), 7);
+        assert_eq!(Hold::take(folder.path()).unwrap().epoch(), 8);
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! | [`crd`] | what may be written in the cluster: the types of `abide_spec`, as custom resources |
 //! | [`documents`] | what the objects of a node wish, taken together |
 //! | [`node`] | the agent of a node: its objects as a source, and their status |
+//! | [`placement`] | on which node each object goes, in the one process of the cluster that leads |
 
 pub mod crd;
 pub mod documents;
 pub mod node;
+pub mod placement;

@@ -31,10 +31,10 @@ use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// How long an agent waits for commands that are under way on its root.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Calls that are under way at the end are cancelled. One that doesn't notice for so long is left to end with the process.
-const CALLS: Duration = Duration::from_secs(5);
+pub(crate) const CALLS: Duration = Duration::from_secs(5);
 
 /// What an agent is there for besides what its root has registered.
 #[derive(Debug)]
@@ -116,7 +116,7 @@ fn factory(here: &Here, node: Option<Node>) -> Arc<Factory> {
 }
 
 /// What happens goes to standard error; `ABIDE_LOG` says how much (`debug`, or `abide_agent=debug,warn`).
-fn log(usual: Level) {
+pub(crate) fn log(usual: Level) {
     let asked = std::env::var("ABIDE_LOG").ok().and_then(|text| text.parse().ok());
     let filter = asked.unwrap_or_else(|| Targets::new().with_default(usual));
     let is_coloured = Style::of(&io::stderr()) == Style::Coloured;

@@ -3,9 +3,11 @@
 //! | module | what it is |
 //! |---|---|
 //! | here | the agent of a node |
+//! | `controller` | who places |
 //! | `cluster` | how to get at a cluster |
 
 mod cluster;
+mod controller;
 
 use crate::{
     agent::{self, Purpose},
@@ -29,6 +31,9 @@ const SOURCE: &str = "kubernetes";
 
 /// Serves as a node's agent until a signal says that it is enough.
 pub(crate) fn run(here: &Here, command: &Operator) -> Done {
+    if command.controller {
+        return controller::run(here, command);
+    }
     let spec = source(command)?;
     let Follow::Kubernetes(KubernetesSource { node: name }) = &spec.follow else {
         return Err(Failure::usage("this follows a node of a cluster"));

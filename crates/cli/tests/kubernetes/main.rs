@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 
+mod controller;
 mod life;
 mod loss;
 mod many;
 mod moved;
 mod node;
+mod placement;

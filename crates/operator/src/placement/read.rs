@@ -1,0 +1,207 @@
+//! Objects, nodes and Leases as the API server has them → what placing needs of them. The rest is dropped.
+
+use super::{
+    cluster::{Object, Seat},
+    pulse::Beat,
+};
+use crate::{crd::Condition, node::FINALIZER};
+use abide_reconcile::{Kind, Name, Scope, UnitId};
+use abide_spec::id::UnitRef;
+use k8s_openapi::{
+    api::{coordination::v1::Lease, core::v1::Node},
+    jiff::Timestamp,
+};
+use kube::core::DynamicObject;
+use serde::Deserialize;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// The annotation that names the order by which an object got its node, and the node: `3-17 n1`. Without it, or with another
+/// node, a person wrote the node.
+pub const ASSIGNMENT: &str = "abide.dev/assignment";
+
+/// The annotation that is there while the node that an object was taken from has yet to clear it away.
+pub(super) const LEAVING: &str = "abide.dev/leaving";
+
+/// The annotation by which a person gives up what a silent node has of an object.
+pub const FORCE_RELEASE: &str = "abide.dev/force-release";
+
+/// What the names of agents' Leases begin with; the node's name follows.
+pub const AGENT_LEASE: &str = "abide-node-";
+
+/// An object, and what is needed to write to it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Held {
+    /// What placing needs.
+    pub(super) object: Object,
+    /// Of this very object.
+    pub(super) uid: String,
+    /// Of this state of it.
+    pub(super) version: String,
+    /// Of its spec.
+    pub(super) generation: i64,
+    /// Everybody's.
+    pub(super) finalizers: Vec<String>,
+    /// As its status has them.
+    pub(super) conditions: Vec<Condition>,
+}
+
+/// The fields of a spec that say where it goes, of all kinds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Asked {
+    node: Option<String>,
+    node_selector: Option<BTreeMap<String, String>>,
+}
+
+/// The fields of a spec that name others, of all kinds. Whether the rest is right is not asked here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Named {
+    depends_on: Vec<Needed>,
+    volumes: Vec<Mounted>,
+    disks: Vec<Mounted>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Needed {
+    unit: UnitRef,
+}
+
+#[derive(Debug, Deserialize)]
+struct Mounted {
+    volume: Option<Name>,
+}
+
+impl Held {
+    /// Reads an object; `None` for one whose name can't be a unit's: our definitions take none.
+    pub(super) fn read(kind: Kind, DynamicObject { metadata, mut data, .. }: DynamicObject) -> Option<Self> {
+        let scope = Scope::new(metadata.namespace.as_deref()?).ok()?;
+        let id = UnitId { scope, kind, name: Name::new(metadata.name.as_deref()?).ok()?, index: 0 };
+        let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
+        let asked = Asked::deserialize(&spec).unwrap_or_default();
+        let named = Named::deserialize(&spec).unwrap_or_default();
+        let annotations = metadata.annotations.unwrap_or_default();
+        let finalizers = metadata.finalizers.unwrap_or_default();
+        let conditions = data.pointer_mut("/status/conditions").map(Value::take).unwrap_or_default();
+        let object = Object {
+            created: metadata.creation_timestamp.map(|time| time.0.to_string()).unwrap_or_default(),
+            promised: None,
+            seat: seat(asked.node.as_deref().filter(|node| !node.is_empty()), &annotations),
+            selector: asked.node_selector,
+            needs: named.needs(&id),
+            is_terminating: metadata.deletion_timestamp.is_some(),
+            is_kept: finalizers.iter().any(|finalizer| finalizer == FINALIZER),
+            is_forced: annotations.contains_key(FORCE_RELEASE),
+            id,
+        };
+        Some(Self {
+            object,
+            uid: metadata.uid.unwrap_or_default(),
+            version: metadata.resource_version.unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            finalizers,
+            conditions: Vec::deserialize(conditions).unwrap_or_default(),
+        })
+    }
+
+    /// Whether `other` is an earlier state of the same object. Versions of one object are numbers that grow.
+    pub(super) fn is_newer_than(&self, other: &Self) -> bool {
+        let number = |held: &Self| held.version.parse::<u128>().ok();
+        self.uid == other.uid && number(self) > number(other)
+    }
+}
+
+impl Named {
+    fn needs(self, by: &UnitId) -> BTreeSet<UnitId> {
+        let sibling = |kind, name| UnitId { scope: by.scope.clone(), kind, name, index: 0 };
+        let mounted = self.volumes.into_iter().chain(self.disks).filter_map(|mounted| mounted.volume);
+        let volumes = mounted.map(|name| sibling(Kind::Volume, name));
+        let others = self.depends_on.into_iter().map(|needed| sibling(needed.unit.kind, needed.unit.name));
+        volumes.chain(others).collect()
+    }
+}
+
+fn seat(node: Option<&str>, annotations: &BTreeMap<String, String>) -> Seat {
+    let assigned = annotations.get(ASSIGNMENT).and_then(|text| text.split_once(' '));
+    let assigned = assigned.and_then(|(order, node)| Some((order.parse().ok()?, node)));
+    match (node, assigned) {
+        (Some(node), Some((order, assigned))) if node == assigned => Seat::Placed(node.to_owned(), order),
+        (Some(node), _) => Seat::Pinned(node.to_owned()),
+        (None, Some((order, assigned))) if annotations.contains_key(LEAVING) => {
+            Seat::Leaving(assigned.to_owned(), order)
+        }
+        (None, _) => Seat::Free,
+    }
+}
+
+/// A node's name, labels, and whether it is cordoned.
+pub(super) fn node(node: Node) -> Option<(String, BTreeMap<String, String>, bool)> {
+    let is_cordoned = node.spec.and_then(|spec| spec.unschedulable).unwrap_or_default();
+    Some((node.metadata.name?, node.metadata.labels.unwrap_or_default(), is_cordoned))
+}
+
+/// The node whose agent's Lease this is, if it is one, and what it says.
+pub(super) fn beat(lease: Lease, time_of_day: Timestamp) -> Option<(String, Beat)> {
+    let name = lease.metadata.name?.strip_prefix(AGENT_LEASE)?.to_owned();
+    let spec = lease.spec?;
+    let renewed = spec.renew_time.map(|time| time.0);
+    let age = renewed.map(|renewed| time_of_day.duration_since(renewed).unsigned_abs());
+    let seconds = u64::try_from(spec.lease_duration_seconds?).ok()?;
+    let beat = format!(
+        "{} {}",
+        spec.holder_identity.unwrap_or_default(),
+        renewed.map_or_else(String::new, |at| at.to_string())
+    );
+    Some((name, Beat { beat, good_for: Duration::from_secs(seconds), age }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(kind: Kind, object: Value) -> Object {
+        Held::read(kind, serde_json::from_value(object).unwrap()).unwrap().object
+    }
+
+    #[test]
+    fn what_an_object_needs_is_read_whatever_else_it_says() {
+        let object = read(
+            Kind::Container,
+            json!({
+                "metadata": {"name": "web", "namespace": "shop", "finalizers": [FINALIZER]},
+                "spec": {
+                    "image": 7, "nodeSelector": {}, "dependsOn": [{"unit": "VirtualMachine/db"}],
+                    "volumes": [{"path": "/data", "volume": "data"}, {"path": "/etc/web", "configMap": "web"}],
+                },
+            }),
+        );
+        let needs: Vec<String> = object.needs.iter().map(ToString::to_string).collect();
+        assert_eq!(needs, ["shop:VirtualMachine/db", "shop:Volume/data"]);
+        assert_eq!(object.selector, Some(BTreeMap::new()));
+        assert!(object.is_kept && !object.is_terminating);
+        let disk = json!({"metadata": {"name": "db", "namespace": "shop"}, "spec": {"disks": [{"volume": "root"}]}});
+        assert_eq!(read(Kind::VirtualMachine, disk).needs.len(), 1);
+    }
+
+    #[test]
+    fn who_said_where_an_object_is() {
+        let seat = |spec: Value, annotations: Value| {
+            let metadata = json!({"name": "a", "namespace": "default", "annotations": annotations});
+            read(Kind::Container, json!({"metadata": metadata, "spec": spec})).seat
+        };
+        let order = "3-17".parse().unwrap();
+        assert_eq!(seat(json!({}), json!({})), Seat::Free);
+        assert_eq!(seat(json!({"node": "n1"}), json!({})), Seat::Pinned("n1".to_owned()));
+        assert_eq!(seat(json!({"node": "n1"}), json!({ASSIGNMENT: "3-17 n1"})), Seat::Placed("n1".to_owned(), order));
+        assert_eq!(seat(json!({"node": null}), json!({ASSIGNMENT: "3-17 n1"})), Seat::Free, "a person took it away");
+        let moved = seat(json!({"node": "n2"}), json!({ASSIGNMENT: "3-17 n1"}));
+        assert_eq!(moved, Seat::Pinned("n2".to_owned()), "a person moved it");
+        let leaving = json!({ASSIGNMENT: "3-17 n1", LEAVING: "true"});
+        assert_eq!(seat(json!({}), leaving), Seat::Leaving("n1".to_owned(), order));
+    }
+}
