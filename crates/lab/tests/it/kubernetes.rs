@@ -19,14 +19,32 @@ const OBJECTS: &str = "
 fn it_applies_and_then_there_is_nothing_to_change() {
     let server = ApiServer::start();
     let folder = folder("deploy/kubernetes");
+    server.kubectl(&["apply", "-k", &folder]);
+    for more in [&[][..], &["--dry-run=server"]] {
+        let said = server.kubectl(&[&["apply", "--warnings-as-errors", "-k", &folder], more].concat());
+        assert!(said.lines().all(|line| line.contains(" unchanged")), "{said}");
+    }
+    server.kubectl(&["diff", "-k", &folder]);
+    server.kubectl(&["delete", "-k", &folder]);
+}
+
+#[test]
+fn it_applies_on_the_server_s_side_just_as_well() {
+    let server = ApiServer::start();
+    let folder = folder("deploy/kubernetes");
     server.kubectl(&["apply", "--server-side", "-k", &folder]);
     let said = server.kubectl(&["apply", "--server-side", "--dry-run=server", "--warnings-as-errors", "-k", &folder]);
     assert!(said.lines().all(|line| line.ends_with("serverside-applied (server dry run)")), "{said}");
     server.kubectl(&["diff", "--server-side", "-k", &folder]);
+}
+
+#[test]
+fn argo_cd_keeps_the_settings_that_it_has() {
+    let server = ApiServer::start();
     let settings = ["--from-literal", "theirs=kept"];
     server.kubectl(&["create", "namespace", "argocd"]);
     server.kubectl(&[&["-n", "argocd", "create", "configmap", "argocd-cm"], &settings[..]].concat());
-    server.kubectl(&["apply", "--server-side", "-k", &self::folder("deploy/kubernetes/argocd")]);
+    server.kubectl(&["apply", "--server-side", "-k", &folder("deploy/kubernetes/argocd")]);
     let keys = "jsonpath={.data.theirs}{.data['resource\\.customizations\\.health\\.abide\\.dev_Volume']}";
     assert!(
         server.kubectl(&["-n", "argocd", "get", "configmap", "argocd-cm", "-o", keys]).starts_with("kept-- The health")
