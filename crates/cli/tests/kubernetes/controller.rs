@@ -13,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 
 /// Between two looks at what nobody announces.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// A controller on a root of its own, which is killed when it is dropped.
 pub(crate) struct Controller {

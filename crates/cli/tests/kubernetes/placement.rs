@@ -166,10 +166,10 @@ fn what_a_dead_node_had_moves_but_for_data() {
 fn a_thousand_objects_are_placed() {
     let server = cluster();
     (0..10).for_each(|n| node(&server, &format!("n{n}"), "pool: many"));
-    let controller = Controller::start(&server);
-    controller.leads();
     let many: String = (0..1000).map(|n| container(&format!("c{n}"), "nodeSelector: {pool: many}")).collect();
     server.apply(&many);
+    let controller = Controller::start(&server);
+    controller.leads();
     let placed = placed(&server);
     for n in 0..10 {
         let here = placed.values().filter(|node| **node == format!("n{n}")).count();
