@@ -82,6 +82,8 @@ pub struct UnitReport {
     pub status: api::UnitStatus,
     /// The version that is wished; none where it is to go.
     pub wanted: Option<Digest>,
+    /// What serves is that version, though it may have yet to prove itself.
+    pub serves_wanted: bool,
     /// That version is bad: the last good one is to run instead.
     pub taken_back: bool,
 }

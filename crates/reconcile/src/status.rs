@@ -92,6 +92,8 @@ pub struct UnitStatus {
     pub source: Option<SourceId>,
     /// The version that is wished; none where it is to go.
     pub wanted: Option<Digest>,
+    /// What serves is that version, though it may have yet to prove itself.
+    pub serves_wanted: bool,
     /// That version is bad: the last good one is to run instead.
     pub taken_back: bool,
 }
@@ -287,6 +289,7 @@ impl Reconciler {
             owner: entry.record.owner.as_ref().map(|owner| owner.source.clone()),
             source: entry.source().cloned(),
             wanted: wish.map(|wish| wish.digest),
+            serves_wanted: entry.record.serving().is_some_and(|seen| wish.is_some_and(|wish| *seen.want == **wish)),
             taken_back: is_taken_back(entry),
         }
     }

@@ -66,8 +66,8 @@ impl Driver {
         if status.source.as_ref().is_some_and(|source| source != id) {
             return None;
         }
-        let (wanted, taken_back) = (status.wanted, status.taken_back);
-        Some(UnitReport { status: self.unit_of(status), wanted, taken_back })
+        let (wanted, serves_wanted, taken_back) = (status.wanted, status.serves_wanted, status.taken_back);
+        Some(UnitReport { status: self.unit_of(status), wanted, serves_wanted, taken_back })
     }
 
     /// A unit as the local API has it, but for what only its directory knows.

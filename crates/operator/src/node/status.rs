@@ -9,7 +9,7 @@
 //! | waits for a ConfigMap, its finalizer, another object | Pending | Reconciling |
 //! | is wished, and the agent has yet to take it up | Accepting | Reconciling |
 //! | the same, and the guard asks a person | Held | Stalled |
-//! | is as wished, and serves, has completed, or has its data | True Serving, Completed, Provisioned | |
+//! | serves as wished, has completed, or has its data | True Serving, Completed, Provisioned | |
 //! | is on its way there | Changing, Waiting | Reconciling |
 //! | its version was bad: the one before runs | False TakenBack | Stalled |
 //! | was given up until it changes | False Failed | Stalled |
@@ -168,6 +168,8 @@ fn wished(facts: &Facts<'_>) -> Verdict {
         "failed" => failed("Failed"),
         "held" => changing(serves, HELD, message, Besides::Stalled),
         "settled" if serves => settled(facts.kind, message),
+        // As a pod without a probe is: whether it proves itself is the Reconciler's affair, and seen if it doesn't.
+        "changing" if unit.serves_wanted => settled(facts.kind, ""),
         "waiting" => changing(serves, "Waiting", message, Besides::Reconciling),
         _ => changing(serves, "Changing", message, Besides::Reconciling),
     }
@@ -226,7 +228,7 @@ mod tests {
             ],
         });
         let status = serde_json::from_value(status).unwrap();
-        UnitReport { status, wanted: Some(Digest::of(wanted.as_bytes())), taken_back: false }
+        UnitReport { status, wanted: Some(Digest::of(wanted.as_bytes())), serves_wanted: false, taken_back: false }
     }
 
     fn source(state: SourceState, message: &str) -> SourceReport {
@@ -250,6 +252,8 @@ mod tests {
         let held = source(SourceState::Held, "removes everything it owns (4 units): `abide allow 1` says yes to that");
         let serving = report("settled", true, "", "new");
         let taken_back = UnitReport { taken_back: true, ..report("failed", true, "taken back: exited with 1", "new") };
+        let proving =
+            UnitReport { serves_wanted: true, ..report("changing", true, "proves itself for another 3 s", "new") };
         let cases = [
             ("mistaken, new", &mistaken, None, None),
             ("mistaken, and the version before serves", &mistaken, Some(report("settled", true, "", "old")), None),
@@ -261,6 +265,7 @@ mod tests {
             ("completed", &wished, Some(report("settled", true, "completed", "new")), None),
             ("starting", &wished, Some(report("changing", false, "is being started", "new")), None),
             ("replacing", &wished, Some(report("changing", true, "is being started", "new")), None),
+            ("serving, and has yet to prove itself", &wished, Some(proving), None),
             ("not ready", &wished, Some(report("waiting", false, "its probe says no", "new")), None),
             ("given up", &wished, Some(report("failed", false, "exited with 1", "new")), None),
             ("taken back", &wished, Some(taken_back), None),
