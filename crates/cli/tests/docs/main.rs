@@ -4,6 +4,7 @@
 //! |---|---|
 //! | ` ```yaml ` | written to the file that its first line names (`# FILE`); the folder it is in must be valid |
 //! | ` ```yaml broken ` | the same, and it must be refused |
+//! | ` ```yaml cluster ` | written in the same way; the API server must take it, or with `broken` refuse it |
 //! | ` ```sh ` | run, and must succeed |
 //! | ` ```console ` | each `$ COMMAND` is run, and must print the lines below it; `…` stands for anything |
 //! | ` ```sh ci ` | must be what CI runs |
@@ -48,6 +49,7 @@ pages! {
     guard: "docs/guard.md",
     health: "docs/health.md",
     installing: "docs/installing.md",
+    kubernetes: "docs/kubernetes.md",
     networking: "docs/networking.md",
     operating: "docs/operating.md",
     security: "docs/security.md",

@@ -18,7 +18,7 @@ pub(crate) struct Page {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Block {
     /// A file of documents, valid or not.
-    File { path: String, text: String, is_broken: bool },
+    File { path: String, text: String, is_broken: bool, judge: Judge },
     /// Commands that succeed.
     Script(String),
     /// Commands, each with what it prints.
@@ -29,13 +29,23 @@ pub(crate) enum Block {
     Foreign,
 }
 
+/// Who has to take documents, or refuse them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judge {
+    /// `abide validate`.
+    Abide,
+    /// The API server, by a dry run.
+    Cluster,
+}
+
 impl Block {
     fn new(info: &str, text: String) -> Self {
         match info {
-            "yaml" | "yaml broken" => {
+            "yaml" | "yaml broken" | "yaml cluster" | "yaml cluster broken" => {
                 let first = text.lines().next().unwrap_or_default();
                 let path = first.strip_prefix("# ").unwrap_or_default().to_owned();
-                Self::File { path, text, is_broken: info != "yaml" }
+                let judge = if info.contains("cluster") { Judge::Cluster } else { Judge::Abide };
+                Self::File { path, text, is_broken: info.ends_with("broken"), judge }
             }
             "sh" => Self::Script(text),
             "sh ci" => Self::Ci(text),
@@ -120,7 +130,8 @@ fn a_page_is_taken_apart() {
     let page = Page::of(
         "# Of `abide get -w`\n```yaml\n# a/b.yaml\nx: 1\n```\n[there](x.md#of-it)\n```console\n$ echo a; echo b\na\nb\n$ true\n```\n",
     );
-    let file = Block::File { path: "a/b.yaml".to_owned(), text: "# a/b.yaml\nx: 1\n".to_owned(), is_broken: false };
+    let text = "# a/b.yaml\nx: 1\n".to_owned();
+    let file = Block::File { path: "a/b.yaml".to_owned(), text, is_broken: false, judge: Judge::Abide };
     let echo = ("echo a; echo b".to_owned(), vec!["a".to_owned(), "b".to_owned()]);
     let session = Block::Session(vec![echo, ("true".to_owned(), Vec::new())]);
     assert_eq!(page.blocks, [(2, file), (7, session)]);

@@ -6,18 +6,25 @@
 
 use crate::{
     expected::is_shown,
-    page::{Block, Page},
+    page::{Block, Judge, Page},
     program, props, repository,
 };
+use abide_lab::{ApiServer, assets};
+use nix::sched::{CloneFlags, unshare};
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    thread,
 };
 
 /// Whoever needs longer hangs.
 const SECONDS_MAX: u32 = 300;
+
+/// The page that has an API server beside its stage.
+const CLUSTER: &str = "kubernetes";
 
 /// Of the script, when it stopped.
 const TRACE_LINES: usize = 8;
@@ -36,16 +43,21 @@ pub(crate) fn page(page: &Page) {
     }
     fs::write(work.path().join("script"), &play.script).unwrap();
     let name = Path::new(&page.path).file_stem().unwrap().to_str().unwrap();
-    let status = stage(work.path(), name);
+    let status = if name == CLUSTER { beside_api_server(work.path(), name) } else { stage(work.path(), name, &[]) };
     let wrong: Vec<String> =
         page.blocks.iter().flat_map(|(line, block)| wrong(work.path(), page, *line, block)).collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), said(work.path(), "all"));
     assert!(status.success(), "{} stopped with {status}:\n{}", page.path, last_words(work.path()));
+}
+
+/// What was said there; nothing if nobody came so far.
+fn said(work: &Path, name: &str) -> String {
+    fs::read_to_string(work.join("out").join(name)).unwrap_or_default()
 }
 
 /// Where the script stopped, and what it said.
 fn last_words(work: &Path) -> String {
-    let read = |name: &str| fs::read_to_string(work.join("out").join(name)).unwrap_or_default();
+    let read = |name: &str| said(work, name);
     let trace = read("trace");
     let trace: Vec<&str> = trace.lines().collect();
     let last = trace[trace.len().saturating_sub(TRACE_LINES)..].join("\n");
@@ -55,12 +67,29 @@ fn last_words(work: &Path) -> String {
     format!("{}{last}\n{outputs}", read("all"))
 }
 
-/// Namespaces end with their first process, and what runs in there with them.
-fn stage(work: &Path, name: &str) -> ExitStatus {
+/// The same, with an API server in the stage's network. That is the network of a thread first, as the server is to be there
+/// before the stage, and reached from both.
+fn beside_api_server(work: &Path, name: &str) -> ExitStatus {
+    let run = || {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap_or_else(|error| panic!("a network of its own: {error}"));
+        abide_lab::run("ip", &["link", "set", "lo", "up"]);
+        let server = ApiServer::start();
+        let kubectl = assets().join("kubectl");
+        let given = [("CLUSTER", server.kubeconfig().into_os_string()), ("KUBECTL", kubectl.into_os_string())];
+        stage(work, name, &given)
+    };
+    thread::scope(|scope| scope.spawn(run).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}
+
+/// Namespaces end with their first process, and what runs in there with them. What is given is for the stage's script; who
+/// gives it brings the network, too.
+fn stage(work: &Path, name: &str, given: &[(&str, OsString)]) -> ExitStatus {
     let here = repository().join("crates/cli/tests/docs");
     let output = fs::File::create(work.join("out/all")).unwrap();
+    let network = if given.is_empty() { &["--net"][..] } else { &[] };
     Command::new("timeout")
-        .args(["--kill-after=10", &SECONDS_MAX.to_string(), "unshare", "--mount", "--net", "--pid", "--ipc", "--uts"])
+        .args(["--kill-after=10", &SECONDS_MAX.to_string(), "unshare", "--mount", "--pid", "--ipc", "--uts"])
+        .args(network)
         .args(["--fork", "--kill-child", "--mount-proc", "--propagation=private", "bash", "-euo", "pipefail"])
         .arg(here.join("stage.sh"))
         .env("ABIDE", program())
@@ -69,6 +98,7 @@ fn stage(work: &Path, name: &str) -> ExitStatus {
         .env("STAGES", here.join("stages"))
         .env("WORK", work)
         .env("NAME", name)
+        .envs(given.iter().map(|(name, value)| (name, value)))
         .env_remove("ABIDE_ROOT")
         .stdin(Stdio::null())
         .stdout(output.try_clone().unwrap())
@@ -89,7 +119,15 @@ struct Play<'a> {
 impl Play<'_> {
     fn add(&mut self, line: usize, block: &Block) {
         match block {
-            Block::File { path, text, is_broken } => self.file(line, path, text, *is_broken),
+            Block::File { path, text, is_broken, judge: Judge::Abide } => self.file(line, path, text, *is_broken),
+            Block::File { path, text, is_broken, judge: Judge::Cluster } => {
+                let kept = self.keep("files", &line.to_string(), text);
+                self.run(&format!("place {kept} {path}"));
+                // What kustomize reads is no object.
+                if !text.contains("\nkind: Kustomization\n") {
+                    self.run(&format!("judge {} {path}", u8::from(*is_broken)));
+                }
+            }
             Block::Script(text) => {
                 self.check();
                 let command = self.keep("commands", &line.to_string(), text);

@@ -54,6 +54,13 @@ check() {
   [ "$code" = "$1" ] || { echo "abide validate $3 exits with $code"; cat "$WORK/out/check"; exit 1; }
 }
 
+# judge EXIT-CODE FILE: the API server takes documents, or doesn't.
+judge() {
+  local code=0
+  (cd /root/page && kubectl apply --dry-run=server -f "$2") > "$WORK/out/judge" 2>&1 || code=$?
+  [ "$code" = "$1" ] || { echo "kubectl apply --dry-run=server -f $2 exits with $code"; cat "$WORK/out/judge"; exit 1; }
+}
+
 # Control groups alone are shared with all others.
 clear_away() {
   set +x
@@ -83,6 +90,25 @@ start_agent() {
   install -m 0644 "$CHECKOUT/deploy/systemd/abide.service" /etc/systemd/system/abide.service
   systemctl start abide
   until [ -S /run/abide/agent.sock ]; do sleep 0.02; done
+}
+
+# start_registry SETTING: a registry that this machine trusts.
+start_registry() {
+  local registry=$WORK/registry
+  mkdir "$registry"
+  openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=registry.example.org \
+    -addext subjectAltName=DNS:registry.example.org -addext basicConstraints=critical,CA:FALSE \
+    -keyout "$registry/key.pem" -out "$registry/cert.pem" 2> /dev/null
+  cat "$registry/cert.pem" >> /etc/ssl/certs/ca-certificates.crt
+  echo '127.0.0.1 registry.example.org' >> /etc/hosts
+  cat > "$registry/config.yml" << END
+version: 0.1
+storage: {filesystem: {rootdirectory: $registry/data}}
+http: {addr: "127.0.0.1:443", tls: {certificate: $registry/cert.pem, key: $registry/key.pem}}
+${1:-}
+END
+  OTEL_TRACES_EXPORTER=none docker-registry serve "$registry/config.yml" > "$registry/log" 2>&1 &
+  until (: > /dev/tcp/127.0.0.1/443) 2> /dev/null; do sleep 0.05; done
 }
 
 mkdir -p /root/page
