@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 pub struct Placement {
     /// The node on which it is. Without it nothing happens, unless `nodeSelector` is here: then the controller chooses a node and
-    /// writes it. Who changes it moves the object: the old node clears away before the new one begins. A Volume can't be
-    /// moved, as its data can't.
+    /// writes it. Who changes it moves the object: the new node begins at once, while the old one clears away. A Volume can't
+    /// be moved, as its data can't.
     #[serde(default)]
     pub node: Option<NodeName>,
     /// Labels of the nodes that will do, as `kubernetes.io/arch: amd64`; `{}` is any node. The controller chooses one, and
