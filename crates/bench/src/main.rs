@@ -3,7 +3,7 @@
 //! ```text
 //! rows/*.rs  one subject each: does the work again and again ─► samples
 //! world      the machine under it: agent, repository, containers; process: what they use; asker: who asks them;
-//!            agent: what is asked of it
+//!            agent: what is asked of it; cluster, api: an API server with nodes, and who asks it
 //! measure    samples ─► Spread (minimum, median, 99th percentile, maximum); a peer's turns alternate with ours
 //! figure     a Spread, its unit, and what is to be reached
 //! table      rows of figures, as text or JSON
@@ -16,7 +16,9 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod api;
 mod asker;
+mod cluster;
 mod figure;
 mod measure;
 mod process;

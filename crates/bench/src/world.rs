@@ -7,6 +7,7 @@ use crate::{Problem, programs};
 use abide_lab::{Repository, Rig, oci};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
+    sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use std::{
@@ -16,7 +17,7 @@ use std::{
     sync::Mutex,
 };
 
-/// Roots that are in use.
+/// Roots that are in use, and other paths in folders that are to go.
 static ROOTS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// A machine with an agent, and a repository that deploys to it.
@@ -89,8 +90,13 @@ impl Drop for InMemory {
 pub(crate) fn rig() -> Result<Rig, Problem> {
     let abide = programs::release("abide-cli", "abide")?;
     let rig = Rig::new(abide.to_str().ok_or("the target folder's path is no text")?);
-    ROOTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(rig.root());
+    remember(rig.root());
     Ok(rig)
+}
+
+/// The folder of this path is to be cleared away with what runs there, if the end is a panic.
+pub(crate) fn remember(path: PathBuf) {
+    ROOTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(path);
 }
 
 /// This root is gone in an orderly way.
@@ -103,6 +109,7 @@ pub(crate) fn clear_away_on_panic() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         usual(info);
+        end_children();
         // Whoever holds the lock is the one who panics.
         for root in ROOTS.try_lock().iter().flat_map(|roots| roots.iter()) {
             abide_lab::erase(root);
@@ -111,6 +118,19 @@ pub(crate) fn clear_away_on_panic() {
             }
         }
     }));
+}
+
+/// Servers and agents, which would go on. Who is a child of theirs is ended by root.
+fn end_children() {
+    let children = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).ok();
+    for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        for child in children(task).iter().flat_map(|children| children.split_whitespace()) {
+            if let Ok(child) = child.parse() {
+                // It may have ended by itself.
+                let _ = kill(Pid::from_raw(child), Signal::SIGKILL);
+            }
+        }
+    }
 }
 
 /// A container of the little server of tests.

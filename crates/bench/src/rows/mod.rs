@@ -1,9 +1,12 @@
 //! What is measured, in the order of the table.
 
+mod apply;
 mod heal;
 mod idle;
 mod many;
 mod memory;
+mod objects;
+mod operator;
 mod parse;
 mod planning;
 mod push;
@@ -23,8 +26,20 @@ pub(crate) struct Row {
 }
 
 /// All rows.
-pub(crate) const ROWS: &[Row] =
-    &[planning::ROW, parse::ROW, idle::ROW, memory::ROW, start::ROW, push::ROW, heal::ROW, many::ROW, vmm::ROW];
+pub(crate) const ROWS: &[Row] = &[
+    planning::ROW,
+    parse::ROW,
+    idle::ROW,
+    memory::ROW,
+    start::ROW,
+    push::ROW,
+    heal::ROW,
+    many::ROW,
+    vmm::ROW,
+    apply::ROW,
+    operator::ROW,
+    objects::ROW,
+];
 
 /// So many containers are many.
 const MANY: usize = 100;
