@@ -13,7 +13,8 @@ use abide_agent::{Mode, api::Request};
 use abide_spec::kind::SourceSpec;
 
 pub(crate) fn run(here: &Here, command: &Apply) -> Done {
-    let path = command.path.canonicalize().map_err(Failure::file("finding", &command.path))?;
+    let folder = &command.folder;
+    let path = folder.path.canonicalize().map_err(Failure::file("finding", &folder.path))?;
     if !path.is_dir() {
         let text =
             format!("{} is no folder: what a source owns is all that its folder says; name that", path.display());
@@ -21,8 +22,8 @@ pub(crate) fn run(here: &Here, command: &Apply) -> Done {
     }
     let unwritable = || Failure::refused(format!("{path:?} is no text: choose another path"));
     let path = path.to_str().ok_or_else(unwritable)?.to_owned();
-    let name = command.name.clone().map_or_else(|| name_of(&path), Ok)?;
-    let grants = documents::grants(command.source.as_deref())?;
+    let name = folder.name.clone().map_or_else(|| name_of(&path), Ok)?;
+    let grants = documents::grants(folder.source.as_deref())?;
     let spec = Box::new(SourceSpec { grants, ..local(&path, "main") });
     let mut watch = Watch::new(command.output.format);
     let request = Request::Apply { source: name.to_string(), path, spec };

@@ -18,9 +18,10 @@ use abide_git::revision;
 use abide_spec::{Name, Unit};
 
 pub(crate) fn run(here: &Here, command: &Plan) -> Done {
-    let path = command.path.canonicalize().map_err(Failure::file("finding", &command.path))?;
-    let name = command.name.clone().map_or_else(|| name_of(&path.display().to_string()), Ok)?;
-    let grants = documents::grants(command.source.as_deref())?;
+    let folder = &command.folder;
+    let path = folder.path.canonicalize().map_err(Failure::file("finding", &folder.path))?;
+    let name = folder.name.clone().map_or_else(|| name_of(&path.display().to_string()), Ok)?;
+    let grants = documents::grants(folder.source.as_deref())?;
     let parsed = documents::read(&path, &name, &grants)?;
     let parsed = parsed
         .map_err(|mistakes| Failure::refused(format!("the folder has mistakes\n{}", revision::render(&mistakes))))?;

@@ -90,12 +90,9 @@ pub(crate) struct Add {
     pub(crate) output: Output,
 }
 
-/// Make what a folder says so, and wait until it is
-///
-/// The folder becomes a source. What that source owned before and no longer declares is removed. Exits with 0 if every
-/// unit is as wished, with 1 if one is not, and with 3 if the folder has mistakes or the guard holds what it removes.
+/// A folder whose content is, or would be, a commit of a source
 #[derive(Debug, clap::Args)]
-pub(crate) struct Apply {
+pub(crate) struct Folder {
     /// The folder
     #[arg(value_name = "PATH", value_hint = ValueHint::DirPath)]
     pub(crate) path: PathBuf,
@@ -105,6 +102,16 @@ pub(crate) struct Apply {
     /// A file of kind Source, whose grants the folder may use
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) source: Option<PathBuf>,
+}
+
+/// Make what a folder says so, and wait until it is
+///
+/// The folder becomes a source. What that source owned before and no longer declares is removed. Exits with 0 if every
+/// unit is as wished, with 1 if one is not, and with 3 if the folder has mistakes or the guard holds what it removes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -114,15 +121,8 @@ pub(crate) struct Apply {
 /// Exits with 0 if nothing, with 2 if something, and with 3 if the folder has mistakes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Plan {
-    /// The folder
-    #[arg(value_name = "PATH", value_hint = ValueHint::DirPath)]
-    pub(crate) path: PathBuf,
-    /// The source that it would be of; as the folder unless said
-    #[arg(long)]
-    pub(crate) name: Option<Name>,
-    /// A file of kind Source, whose grants the folder may use
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) source: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) folder: Folder,
     #[command(flatten)]
     pub(crate) output: Output,
 }
