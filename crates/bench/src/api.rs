@@ -5,14 +5,14 @@ use abide_lab::ApiServer;
 use serde_json::Value;
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader},
     path::Path,
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, Sender, channel},
     thread,
     time::{Duration, Instant},
 };
 use ureq::{
-    Agent,
+    Agent, BodyReader,
     tls::{Certificate, RootCerts, TlsConfig},
 };
 
@@ -94,6 +94,23 @@ impl Api {
 
     /// Watches the objects of a kind, beginning with those that are there.
     pub(crate) fn watch(&self, kind: &str) -> Result<Watch, Problem> {
+        let (api, kind) = (self.clone(), kind.to_owned());
+        let mut lines = api.watch_lines(&kind)?;
+        let (send, watch) = channel();
+        thread::spawn(move || {
+            loop {
+                let Err(problem) = hear(&mut lines, &send) else { return };
+                // Servers end watches when they like; the next one begins with all as it is then.
+                match api.watch_lines(&kind) {
+                    Ok(next) => lines = next,
+                    Err(after) => return drop(send.send(Err(format!("{problem}, and then {after}")))),
+                }
+            }
+        });
+        Ok(Watch(watch))
+    }
+
+    fn watch_lines(&self, kind: &str) -> Result<Lines, Problem> {
         let url = format!("{}/{kind}?watch=true", self.base);
         // A kind that was defined a moment ago may not be served yet.
         let end = Instant::now() + PATIENCE;
@@ -103,23 +120,23 @@ impl Api {
                 answer => break answer?,
             }
         };
-        let body = answer.into_body().into_with_config().limit(u64::MAX).reader();
-        let (send, watch) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(body).lines() {
-                let at = Instant::now();
-                let read = line.map_err(|error| error.to_string()).and_then(|line| {
-                    let mut event: Value = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
-                    Ok(Change { at, object: Object(event["object"].take()) })
-                });
-                // Nobody listens once the row is done.
-                if send.send(read).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Watch(watch))
+        Ok(BufReader::new(answer.into_body().into_with_config().limit(u64::MAX).reader()).lines())
     }
+}
+
+type Lines = io::Lines<BufReader<BodyReader<'static>>>;
+
+/// Passes on what a watch says until it ends, or nobody listens any more: then all is well.
+fn hear(lines: &mut Lines, send: &Sender<Result<Change, String>>) -> Result<(), String> {
+    for line in lines {
+        let at = Instant::now();
+        let line = line.map_err(|error| error.to_string())?;
+        let mut event: Value = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+        if send.send(Ok(Change { at, object: Object(event["object"].take()) })).is_err() {
+            return Ok(());
+        }
+    }
+    Err("the server ended it".to_owned())
 }
 
 impl Object {
