@@ -56,6 +56,7 @@ fn measure() -> Result<Vec<Figure>, Problem> {
         let is_most = *count == COUNTS[COUNTS.len() - 1];
         figures.push(figure("created", |times| times.created));
         figures.push(if is_most { planned.at_most(Statistic::Median, 10_000.0) } else { planned });
+        figures.push(figure("last one created → on the plans", |times| times.planned.saturating_sub(times.created)));
         figures.push(figure("→ Ready in the cluster", |times| times.ready));
     }
     let [few, _, most] = &all;
