@@ -117,16 +117,31 @@ impl Table {
     fn read(&self, socket: &mut Socket) -> netlink::Result<Option<Ports>> {
         let mut ports = Ports::new();
         for protocol in Protocol::ALL {
-            let listed = socket.list(&request::published(&self.name, protocol), |body| {
-                request::read_published(protocol, body).map(Some)
-            });
-            match listed {
-                Ok(parts) => ports.extend(parts.into_iter().flatten()),
+            match self.read_map(socket, protocol) {
+                Ok(map) => ports.extend(map),
                 Err(error) if error.is(Errno::ENOENT) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
         Ok(Some(ports))
+    }
+
+    /// The kernel goes on with a list by counting what it told already. After many were added it rearranges them for a
+    /// while, which no generation tells: a list in parts then lacks some. So it is believed when it says the same again.
+    fn read_map(&self, socket: &mut Socket, protocol: Protocol) -> netlink::Result<Ports> {
+        let mut before = None;
+        for _ in 0..TRIES {
+            let parts = socket.list(&request::published(&self.name, protocol), |body| {
+                request::read_published(protocol, body).map(Some)
+            })?;
+            let is_whole = parts.len() <= 1;
+            let ports: Ports = parts.into_iter().flatten().collect();
+            if is_whole || before.as_ref() == Some(&ports) {
+                return Ok(ports);
+            }
+            before = Some(ports);
+        }
+        Err(Error::Unsteady)
     }
 }
 
