@@ -6,7 +6,9 @@
 //! | [`documents`] | what the objects of a node wish, taken together |
 //! | [`node`] | the agent of a node: its objects as a source, and their status |
 //! | [`placement`] | on which node each object goes, in the one process of the cluster that leads |
+//! | `api` | the API server's ways, as these two both have to know them |
 
+mod api;
 pub mod crd;
 pub mod documents;
 pub mod node;

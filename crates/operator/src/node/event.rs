@@ -5,16 +5,13 @@ use super::{
     watch::Means,
     write,
 };
-use crate::crd::resource;
+use crate::api;
 use abide_agent::Happened;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::task::JoinSet;
 
 /// Events that are under way; more are dropped.
 const UNDER_WAY_MAX: usize = 16;
-/// What the API server takes as a note, in bytes.
-const NOTE_MAX: usize = 1000;
 
 /// Tells events. The recorder makes one of those that repeat.
 pub(crate) struct Events {
@@ -36,16 +33,7 @@ impl Events {
         let Some(event) = event(&told) else { return };
         let recorder = self.recorder.clone();
         self.under_way.spawn(async move {
-            let kind = resource(told.unit.kind);
-            let regarding = ObjectReference {
-                api_version: Some(kind.api_version),
-                kind: Some(kind.kind),
-                namespace: Some(told.unit.scope.to_string()),
-                name: Some(told.unit.name.to_string()),
-                uid: Some(told.uid),
-                ..ObjectReference::default()
-            };
-            if let Err(error) = recorder.publish(&event, &regarding).await {
+            if let Err(error) = recorder.publish(&event, &api::reference(&told.unit, &told.uid)).await {
                 tracing::debug!(unit = %told.unit, %error, "an event could not be told");
             }
         });
@@ -75,14 +63,10 @@ fn event(told: &Told) -> Option<Event> {
             Happened::Starting | Happened::Stopping => return None,
         },
     };
-    let mut end = told.text.len().min(NOTE_MAX);
-    while !told.text.is_char_boundary(end) {
-        end -= 1;
-    }
     Some(Event {
         type_,
         reason: reason.to_owned(),
-        note: Some(told.text[..end].to_owned()),
+        note: Some(api::note(&told.text)),
         action: action.to_owned(),
         secondary: None,
     })

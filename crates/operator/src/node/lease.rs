@@ -28,9 +28,12 @@ pub struct Liveness {
     pub has_kvm: bool,
 }
 
+/// What the names of agents' Leases begin with; the node's name follows.
+pub(crate) const LEASE_PREFIX: &str = "abide-node-";
+
 /// How the Lease of a node's agent is called.
 pub fn lease_name(node: &str) -> String {
-    format!("abide-node-{node}")
+    format!("{LEASE_PREFIX}{node}")
 }
 
 impl Liveness {

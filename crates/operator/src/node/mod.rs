@@ -28,6 +28,7 @@ mod watch;
 mod write;
 mod writer;
 
+pub(crate) use lease::LEASE_PREFIX;
 pub use lease::{Liveness, lease_name};
 
 use abide_agent::{Opened, Opening};

@@ -1,8 +1,11 @@
 //! Objects as the API server has them → as the node sees them. What isn't needed (managed fields, annotations) is dropped.
 
 use super::FINALIZER;
-use crate::documents::{DataName, DataState, Life, Meta, Object};
-use abide_spec::{Kind, Name, Scope, UnitId, unit::Data};
+use crate::{
+    api,
+    documents::{DataName, DataState, Life, Meta, Object},
+};
+use abide_spec::{Kind, UnitId, unit::Data};
 use k8s_openapi::{
     ByteString,
     api::core::v1::{ConfigMap, Secret},
@@ -28,8 +31,7 @@ impl Seen {
     /// Reads an object; `None` for one whose name can't be a unit's: our definitions take none.
     pub(crate) fn read(kind: Kind, read: DynamicObject) -> Option<Self> {
         let DynamicObject { metadata, mut data, .. } = read;
-        let scope = Scope::new(metadata.namespace.as_deref()?).ok()?;
-        let name = Name::new(metadata.name.as_deref()?).ok()?;
+        let id = api::unit(kind, &metadata)?;
         let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
         let node = spec.get("node").and_then(Value::as_str).filter(|node| !node.is_empty()).map(str::to_owned);
         let finalizers = metadata.finalizers.unwrap_or_default();
@@ -44,7 +46,6 @@ impl Seen {
             life,
             has_finalizer: finalizers.iter().any(|finalizer| finalizer == FINALIZER),
         };
-        let id = UnitId { scope, kind, name, index: 0 };
         Some(Self {
             object: Object::new(id, meta, &metadata.labels.unwrap_or_default(), spec),
             resource_version: metadata.resource_version.unwrap_or_default(),
@@ -64,10 +65,9 @@ impl Seen {
         self.node.as_deref() != Some(node) && told.is_some() && told == self.node.as_deref()
     }
 
-    /// Whether `other` is an earlier state of the same object. Versions of one object are numbers that grow.
+    /// Whether `other` is an earlier state of the same object.
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
-        let number = |seen: &Self| seen.resource_version.parse::<u64>().ok();
-        self.object.meta.uid == other.object.meta.uid && number(self) > number(other)
+        self.object.meta.uid == other.object.meta.uid && api::is_later(&self.resource_version, &other.resource_version)
     }
 }
 

@@ -23,27 +23,13 @@ pub(crate) fn words(doing: &str, error: &kube::Error) -> String {
 
 /// The same of a watch.
 pub(crate) fn of_watch(doing: &str, error: &watcher::Error) -> String {
-    match client_error(error) {
-        Some(error) => words(doing, error),
-        None => format!("{doing}: {error}; it is tried again"),
-    }
-}
-
-/// The HTTP status that the server gave, if it gave one.
-pub(crate) fn code(error: &watcher::Error) -> Option<u16> {
-    match (error, client_error(error)) {
-        (watcher::Error::WatchError(status), _) => Some(status.code),
-        (_, Some(kube::Error::Api(status))) => Some(status.code),
-        _ => None,
-    }
-}
-
-fn client_error(error: &watcher::Error) -> Option<&kube::Error> {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => Some(error),
-        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
+        | watcher::Error::WatchFailed(error) => words(doing, error),
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => {
+            format!("{doing}: {error}; it is tried again")
+        }
     }
 }
 

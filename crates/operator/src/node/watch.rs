@@ -8,6 +8,7 @@ use super::{
     trouble,
 };
 use crate::{
+    api,
     crd::resource,
     documents::{DataName, DataState, Sort},
 };
@@ -182,11 +183,8 @@ impl Means {
                     None => break watcher::Error::NoResourceVersion,
                 }
             };
-            let code = trouble::code(&error);
-            let is_streaming = config.initial_list_strategy == watcher::InitialListStrategy::StreamingList;
-            if is_streaming && matches!(code, Some(400 | 422)) {
-                // A server that doesn't send lists as streams says so by refusing the request.
-                config.initial_list_strategy = watcher::InitialListStrategy::ListWatch;
+            let code = api::watch_status(&error);
+            if api::lists_plainly(&mut config, code) {
                 continue;
             }
             if let (Some(403), Watch::Data(name)) = (code, &watch) {

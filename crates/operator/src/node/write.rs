@@ -7,12 +7,10 @@ use super::{
     trouble,
     watch::{Heard, Means},
 };
-use crate::{crd::resource, documents::Life};
+use crate::{api, documents::Life};
 use abide_spec::UnitId;
 use kube::{
-    Api,
     api::{Patch, PatchParams},
-    core::DynamicObject,
     runtime::watcher::DefaultBackoff,
 };
 use serde_json::json;
@@ -23,14 +21,10 @@ use tokio::{
 };
 
 /// More than an API server that works takes for an object.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Who writes.
 pub(crate) const MANAGER: &str = "abide-agent";
-
-pub(crate) fn api(means: &Means, unit: &UnitId) -> Api<DynamicObject> {
-    Api::namespaced_with(means.client.clone(), unit.scope.as_str(), &resource(unit.kind))
-}
 
 /// An object as it is now, wherever it is to be; none if it is gone.
 pub(crate) async fn find(means: &Means, requests: &Semaphore, unit: &UnitId) -> Option<Seen> {
@@ -38,7 +32,7 @@ pub(crate) async fn find(means: &Means, requests: &Semaphore, unit: &UnitId) -> 
     loop {
         let asked = {
             let _permit = requests.acquire().await;
-            timeout(PATIENCE, api(means, unit).get_opt(unit.name.as_str())).await
+            timeout(PATIENCE, api::objects(&means.client, unit).get_opt(unit.name.as_str())).await
         };
         match asked {
             Ok(Ok(found)) => return found.and_then(|found| Seen::read(unit.kind, found)),
@@ -60,7 +54,11 @@ pub(crate) async fn finalize(means: &Means, requests: &Semaphore, seen: &Seen) {
     while let Some(present) = seen.take_if(|seen| is_ours(seen) && seen.object.meta.life == Life::Living) {
         let mut finalizers = present.finalizers.clone();
         finalizers.push(FINALIZER.to_owned());
-        let Err(error) = set_finalizers(means, requests, &present, &finalizers).await else { return };
+        let written = {
+            let _permit = requests.acquire().await;
+            set_finalizers(means, &present, &finalizers).await
+        };
+        let Err(error) = written else { return };
         if !is_settled(&error) {
             tracing::warn!("{}", trouble::words(&format!("setting the finalizer of {}", named(present.id())), &error));
             sleep(delays.next().unwrap_or(PATIENCE)).await;
@@ -71,24 +69,17 @@ pub(crate) async fn finalize(means: &Means, requests: &Semaphore, seen: &Seen) {
 }
 
 /// Writes an object's finalizers, if it is still as it was seen.
-pub(crate) async fn set_finalizers(
-    means: &Means,
-    requests: &Semaphore,
-    seen: &Seen,
-    finalizers: &[String],
-) -> Result<(), kube::Error> {
+pub(crate) async fn set_finalizers(means: &Means, seen: &Seen, finalizers: &[String]) -> Result<(), kube::Error> {
     let metadata = json!({
         "uid": seen.object.meta.uid, "resourceVersion": seen.resource_version, "finalizers": finalizers,
     });
     let unit = seen.id();
     let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    let written = {
-        let _permit = requests.acquire().await;
-        let patch = Patch::Merge(json!({ "metadata": metadata }));
-        let api = api(means, unit);
-        timeout(PATIENCE, api.patch(unit.name.as_str(), &parameters, &patch)).await
+    let patch = Patch::Merge(json!({ "metadata": metadata }));
+    let api = api::objects(&means.client, unit);
+    let Ok(written) = timeout(PATIENCE, api.patch(unit.name.as_str(), &parameters, &patch)).await else {
+        return Err(kube::Error::Service("it does not answer".into()));
     };
-    let Ok(written) = written else { return Err(kube::Error::Service("it does not answer".into())) };
     if let Some(seen) = Seen::read(unit.kind, written?) {
         drop(means.heard.send(Heard::Read(Box::new(seen))).await);
     }
@@ -97,5 +88,5 @@ pub(crate) async fn set_finalizers(
 
 /// Whether it makes no sense to try again: the object is gone, or another one, or has changed.
 pub(crate) fn is_settled(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if matches!(status.code, 404 | 409))
+    matches!(api::status(error), Some(404 | 409))
 }

@@ -8,8 +8,9 @@ use super::{
     object::{Seen, named},
     trouble,
     watch::Means,
-    write,
+    write::{self, PATIENCE},
 };
+use crate::{api, crd::resource};
 use abide_spec::UnitId;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use kube::{
@@ -17,17 +18,14 @@ use kube::{
     runtime::{utils::Backoff as _, watcher::DefaultBackoff},
 };
 use serde_json::json;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 use tokio::{
-    sync::Semaphore,
     task::JoinSet,
     time::{Instant, sleep_until, timeout},
 };
 
 /// Objects that are written at once.
 const WRITES_MAX: usize = 8;
-/// More than an API server that works takes for an object.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What became of a write.
 enum Ended {
@@ -96,14 +94,14 @@ impl Job {
             Self::Release(seen) => release(board, means, seen.id()).await,
             Self::Status(seen, status) => {
                 let unit = seen.id();
-                let kind = crate::crd::resource(unit.kind);
+                let kind = resource(unit.kind);
                 let patch = json!({
                     "apiVersion": kind.api_version, "kind": kind.kind,
                     "metadata": { "name": unit.name, "namespace": unit.scope, "uid": seen.object.meta.uid },
                     "status": status,
                 });
                 let parameters = PatchParams::apply(write::MANAGER).force();
-                let api = write::api(means, unit);
+                let api = api::objects(&means.client, unit);
                 let patch = Patch::Apply(patch);
                 let written = api.patch_status(unit.name.as_str(), &parameters, &patch);
                 ended(&format!("writing the status of {}", named(unit)), timeout(PATIENCE, written).await, |object| {
@@ -119,7 +117,7 @@ impl Job {
 /// Takes our finalizer away, wherever the object is to be by now.
 async fn release(board: &Board, means: &Means, unit: &UnitId) -> Ended {
     let doing = format!("releasing {}", named(unit));
-    let found = match timeout(PATIENCE, write::api(means, unit).get_opt(unit.name.as_str())).await {
+    let found = match timeout(PATIENCE, api::objects(&means.client, unit).get_opt(unit.name.as_str())).await {
         Ok(Ok(found)) => found.and_then(|found| Seen::read(unit.kind, found)),
         Ok(Err(error)) => return Ended::Failed(trouble::words(&doing, &error)),
         Err(_) => return Ended::Failed(format!("{doing}: the API server does not answer")),
@@ -131,12 +129,12 @@ async fn release(board: &Board, means: &Means, unit: &UnitId) -> Ended {
     };
     let others: Vec<String> =
         seen.finalizers.iter().filter(|finalizer| *finalizer != super::FINALIZER).cloned().collect();
-    match write::set_finalizers(means, &Semaphore::new(1), &seen, &others).await {
+    match write::set_finalizers(means, &seen, &others).await {
         Ok(()) => {
             board.released(unit);
             Ended::Done
         }
-        Err(kube::Error::Api(status)) if status.code == 409 => Ended::Failed(format!("{doing}: somebody was faster")),
+        Err(error) if api::status(&error) == Some(409) => Ended::Failed(format!("{doing}: somebody was faster")),
         Err(error) if write::is_settled(&error) => Ended::Moot,
         Err(error) => Ended::Failed(trouble::words(&doing, &error)),
     }

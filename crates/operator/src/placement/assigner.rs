@@ -14,13 +14,16 @@ use super::{
     cluster::{Agent, Seat},
     lease::Leadership,
     place::Place,
-    read::{self, AGENT_LEASE, ASSIGNMENT, FORCE_RELEASE, Held, LEAVING},
+    read::{self, ASSIGNMENT, FORCE_RELEASE, Held, LEAVING},
     shared::Shared,
     status::{MANAGER, REQUEST_MAX},
     wish::want,
     words,
 };
-use crate::{crd, node::FINALIZER};
+use crate::{
+    api,
+    node::{FINALIZER, lease_name},
+};
 use abide_reconcile::{
     Attend, Backend, Fault, Found, InstanceId, Kind, Look, Order, Owner, Phase, Role, Seen, SourceId, Step, Time,
     UnitId,
@@ -30,7 +33,6 @@ use k8s_openapi::{api::coordination::v1::Lease, jiff::Timestamp};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams},
-    core::DynamicObject,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -161,7 +163,7 @@ impl Assigner {
             return Ok(true);
         }
         let api = Api::<Lease>::namespaced(self.client.clone(), &self.namespace);
-        let name = format!("{AGENT_LEASE}{node}");
+        let name = lease_name(node);
         let asked = self.runtime.block_on(timeout(REQUEST_MAX, api.get_opt(&name)));
         let lease = asked.map_err(|_| Fault::Again(format!("asking for Lease {name}: no answer").into()))?;
         let lease =
@@ -179,8 +181,7 @@ impl Assigner {
     fn write(&self, held: &Held, mut patch: Value) -> Result<(), Fault> {
         let id = &held.object.id;
         patch["metadata"]["resourceVersion"] = held.version.clone().into();
-        let api =
-            Api::<DynamicObject>::namespaced_with(self.client.clone(), id.scope.as_str(), &crd::resource(id.kind));
+        let api = api::objects(&self.client, id);
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         if !self.leadership.is_held() {
             return Err(Fault::Again("another controller leads".into()));

@@ -4,6 +4,7 @@ use super::{
     lease::{DURATION, Leadership, Next, Read, Watched},
     words,
 };
+use crate::api;
 use abide_agent::Clock;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -97,7 +98,7 @@ impl Election {
                 Ok(Some(Term { number: u64::try_from(transitions(&lease)).unwrap_or_default(), lease }))
             }
             // Somebody was faster.
-            Err(Trouble::Answer(error)) if words::status(&error) == Some(409) => Ok(None),
+            Err(Trouble::Answer(error)) if api::status(&error) == Some(409) => Ok(None),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -119,7 +120,7 @@ impl Election {
                 }
                 Err(error) => error,
             };
-            if matches!(&error, Trouble::Answer(error) if matches!(words::status(error), Some(404 | 409))) {
+            if matches!(&error, Trouble::Answer(error) if matches!(api::status(error), Some(404 | 409))) {
                 match self.request(self.api.get_opt(LEASE)).await {
                     // Somebody changed a label.
                     Ok(Some(lease)) if read(&lease).holder == self.me => term.lease = lease,

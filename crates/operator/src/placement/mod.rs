@@ -58,7 +58,7 @@ use status::{Statuses, Writer};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
 
-pub use read::{AGENT_LEASE, ASSIGNMENT, FORCE_RELEASE};
+pub use read::{ASSIGNMENT, FORCE_RELEASE};
 
 /// How the source is called.
 pub const SOURCE: &str = "placement";

@@ -4,8 +4,12 @@ use super::{
     cluster::{Object, Seat},
     pulse::Beat,
 };
-use crate::{crd::Condition, node::FINALIZER};
-use abide_reconcile::{Kind, Name, Scope, UnitId};
+use crate::{
+    api,
+    crd::Condition,
+    node::{FINALIZER, LEASE_PREFIX},
+};
+use abide_reconcile::{Kind, Name, UnitId};
 use abide_spec::id::UnitRef;
 use k8s_openapi::{
     api::{coordination::v1::Lease, core::v1::Node},
@@ -28,9 +32,6 @@ pub(super) const LEAVING: &str = "abide.dev/leaving";
 
 /// The annotation by which a person gives up what a silent node has of an object.
 pub const FORCE_RELEASE: &str = "abide.dev/force-release";
-
-/// What the names of agents' Leases begin with; the node's name follows.
-pub const AGENT_LEASE: &str = "abide-node-";
 
 /// An object, and what is needed to write to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,8 +80,7 @@ struct Mounted {
 impl Held {
     /// Reads an object; `None` for one whose name can't be a unit's: our definitions take none.
     pub(super) fn read(kind: Kind, DynamicObject { metadata, mut data, .. }: DynamicObject) -> Option<Self> {
-        let scope = Scope::new(metadata.namespace.as_deref()?).ok()?;
-        let id = UnitId { scope, kind, name: Name::new(metadata.name.as_deref()?).ok()?, index: 0 };
+        let id = api::unit(kind, &metadata)?;
         let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
         let asked = Asked::deserialize(&spec).unwrap_or_default();
         let named = Named::deserialize(&spec).unwrap_or_default();
@@ -108,10 +108,9 @@ impl Held {
         })
     }
 
-    /// Whether `other` is an earlier state of the same object. Versions of one object are numbers that grow.
+    /// Whether `other` is an earlier state of the same object.
     pub(super) fn is_newer_than(&self, other: &Self) -> bool {
-        let number = |held: &Self| held.version.parse::<u128>().ok();
-        self.uid == other.uid && number(self) > number(other)
+        self.uid == other.uid && api::is_later(&self.version, &other.version)
     }
 }
 
@@ -146,7 +145,7 @@ pub(super) fn node(node: Node) -> Option<(String, BTreeMap<String, String>, bool
 
 /// The node whose agent's Lease this is, if it is one, and what it says.
 pub(super) fn beat(lease: Lease, time_of_day: Timestamp) -> Option<(String, Beat)> {
-    let name = lease.metadata.name?.strip_prefix(AGENT_LEASE)?.to_owned();
+    let name = lease.metadata.name?.strip_prefix(LEASE_PREFIX)?.to_owned();
     let spec = lease.spec?;
     let renewed = spec.renew_time.map(|time| time.0);
     let age = renewed.map(|renewed| time_of_day.duration_since(renewed).unsigned_abs());

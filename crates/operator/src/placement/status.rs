@@ -13,14 +13,16 @@ use super::{
     sight::Sight,
     words,
 };
-use crate::crd::{self, Condition};
+use crate::{
+    api,
+    crd::{self, Condition},
+};
 use abide_reconcile::UnitId;
 use futures_util::{StreamExt as _, stream};
-use k8s_openapi::{api::core::v1::ObjectReference, jiff::Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Api, Client,
+    Client,
     api::{Patch, PatchParams},
-    core::DynamicObject,
     runtime::events::{Event, EventType, Recorder},
 };
 use serde_json::json;
@@ -122,8 +124,7 @@ impl Writer {
         if !self.leadership.is_held() {
             return Some((id, wanted));
         }
-        let api =
-            Api::<DynamicObject>::namespaced_with(self.client.clone(), id.scope.as_str(), &crd::resource(id.kind));
+        let api = api::objects(&self.client, &id);
         let patch = json!({
             "apiVersion": crd::resource(id.kind).api_version,
             "kind": id.kind.as_str(),
@@ -142,7 +143,7 @@ impl Writer {
                 None
             }
             // It is gone, or changed: then it is looked at anew.
-            Ok(Err(error)) if matches!(words::status(&error), Some(404 | 409)) => None,
+            Ok(Err(error)) if matches!(api::status(&error), Some(404 | 409)) => None,
             Ok(Err(error)) => {
                 tracing::warn!(unit = %id, error = words::chain(&error), "could not write a status");
                 Some((id, wanted))
@@ -162,25 +163,13 @@ impl Writer {
         let event = Event {
             type_,
             reason: reason.to_owned(),
-            note: Some(note.chars().take(1000).collect()),
+            note: Some(api::note(note)),
             action: "Placing".to_owned(),
             secondary: None,
         };
-        let published = self.recorder.publish(&event, &reference(id, uid)).await;
+        let published = self.recorder.publish(&event, &api::reference(id, uid)).await;
         if let Err(error) = published {
             tracing::debug!(unit = %id, error = words::chain(&error), "could not publish an Event");
         }
-    }
-}
-
-/// What an Event is about.
-fn reference(id: &UnitId, uid: &str) -> ObjectReference {
-    ObjectReference {
-        api_version: Some(crd::resource(id.kind).api_version),
-        kind: Some(id.kind.to_string()),
-        namespace: Some(id.scope.to_string()),
-        name: Some(id.name.to_string()),
-        uid: Some(uid.to_owned()),
-        ..ObjectReference::default()
     }
 }

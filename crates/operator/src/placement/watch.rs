@@ -9,7 +9,7 @@ use super::{
     sight::{Part, Sight},
     words,
 };
-use crate::crd;
+use crate::{api, crd};
 use abide_reconcile::{Time, UnitId};
 use futures_util::StreamExt as _;
 use k8s_openapi::{
@@ -19,7 +19,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, Resource,
     core::DynamicObject,
-    runtime::watcher::{self, DefaultBackoff, Event, InitialListStrategy, watcher},
+    runtime::watcher::{self, DefaultBackoff, Event, watcher},
 };
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, pin::pin, sync::Arc};
@@ -122,10 +122,8 @@ impl<Read, All, One, Gone, Unit> Noting<Read, All, One, Gone, Unit> {
                 }
                 shared.hint(unit);
             };
-            let code = words::code(&error);
-            if config.initial_list_strategy == InitialListStrategy::StreamingList && matches!(code, Some(400 | 422)) {
-                // A server that doesn't send lists as streams says so by refusing the request.
-                config.initial_list_strategy = InitialListStrategy::ListWatch;
+            let code = api::watch_status(&error);
+            if api::lists_plainly(&mut config, code) {
                 continue;
             }
             if code != Some(410) {

@@ -1,7 +1,8 @@
 //! Why an object is nowhere, or stays where nobody is any more: in words that say what a person can do.
 
 use super::cluster::Nodes;
-use abide_reconcile::{Kind, UnitId};
+use crate::crd::plural;
+use abide_reconcile::UnitId;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -140,15 +141,6 @@ impl fmt::Display for Why {
             ),
             Self::NoOther { node, why } => write!(f, "node {node} is gone, and there is no other: {why}"),
         }
-    }
-}
-
-/// How the API calls objects of a kind.
-pub(super) fn plural(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Container => "containers",
-        Kind::VirtualMachine => "virtualmachines",
-        Kind::Volume => "volumes",
     }
 }
 

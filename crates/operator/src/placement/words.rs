@@ -1,27 +1,9 @@
 //! What the API server's errors mean to who looks after it.
 
 use super::sight::Part;
+use crate::api;
 use abide_reconcile::{Fault, UnitId};
 use kube::{Error, runtime::watcher};
-
-/// The HTTP status of a watch's error, if it has one.
-pub(super) fn code(error: &watcher::Error) -> Option<u16> {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => status(error),
-        watcher::Error::WatchError(status) => Some(status.code),
-        watcher::Error::NoResourceVersion => None,
-    }
-}
-
-/// The HTTP status of an error, if it has one.
-pub(super) fn status(error: &Error) -> Option<u16> {
-    match error {
-        Error::Api(status) => Some(status.code),
-        _ => None,
-    }
-}
 
 /// Why a part of the cluster can't be watched, and what to do.
 pub(super) fn of_watch(part: Part, error: &watcher::Error) -> String {
@@ -30,7 +12,7 @@ pub(super) fn of_watch(part: Part, error: &watcher::Error) -> String {
         Part::Nodes => "nodes".to_owned(),
         Part::Leases => "the agents' Leases".to_owned(),
     };
-    let why = match (code(error), part) {
+    let why = match (api::watch_status(error), part) {
         (Some(404), Part::Objects(_)) => {
             "the cluster doesn't know the kind: `abide schema --crd | kubectl apply --server-side -f -`".to_owned()
         }
@@ -43,7 +25,7 @@ pub(super) fn of_watch(part: Part, error: &watcher::Error) -> String {
 /// What a write that failed means to the Reconciler.
 pub(super) fn fault(doing: &str, unit: &UnitId, error: &Error) -> Fault {
     let text = format!("{doing} {unit}: ");
-    match status(error) {
+    match api::status(error) {
         Some(404) => Fault::Again(format!("{text}it is gone").into()),
         Some(409) => Fault::Again(format!("{text}it was changed meanwhile").into()),
         Some(422) => Fault::Never(format!("{text}{}", chain(error)).into()),
