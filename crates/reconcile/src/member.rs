@@ -112,7 +112,6 @@ fn is_late(entry: &Entry, seen: &Seen) -> bool {
 impl Stage {
     fn of(entry: &Entry, wish: &Arc<Want>, soak: Time, limits: &Limits) -> Self {
         let record = &entry.record;
-        let has_it = |seen: &Arc<Seen>| seen.want.digest == wish.digest;
         if is_bad(record, wish) {
             return Self::Bad;
         }
@@ -129,7 +128,7 @@ impl Stage {
         if record.good.is_none() && has_failed(entry, wish, limits) {
             return Self::Bad;
         }
-        match record.instances.iter().any(has_it) {
+        match record.has(wish.digest) {
             true if is_soaked && !entry.orders.steps().any(|step| is_felt(step, record)) => Self::Soaked,
             true => Self::Taken,
             false => Self::Before,
@@ -138,8 +137,7 @@ impl Stage {
 }
 
 fn is_bad(record: &Record, wish: &Arc<Want>) -> bool {
-    let has_it = |seen: &Arc<Seen>| seen.want.digest == wish.digest;
-    let is_remembered = !mutant::is(Mutant::ForgetBadWave) || record.instances.iter().any(has_it);
+    let is_remembered = !mutant::is(Mutant::ForgetBadWave) || record.has(wish.digest);
     is_remembered && record.target(wish).digest != wish.digest
 }
 
@@ -180,9 +178,8 @@ pub(crate) fn begins_change(step: &Step, record: &Record, target: &Want) -> bool
 /// else its last good version, else what it had last. Nothing of it means: nothing.
 pub(crate) fn kept<'a>(record: &'a Record, wish: &'a Arc<Want>) -> Option<&'a Arc<Want>> {
     let taken = record.instances.iter().find(|seen| seen.want.digest == wish.digest);
-    let standing = || record.live().max_by_key(|seen| seen.role == Role::Active);
     let last = || record.exited().max_by_key(|seen| seen.instance);
-    let seen = taken.map(|seen| &**seen).or_else(standing);
+    let seen = taken.map(|seen| &**seen).or_else(|| record.standing());
     let lives = seen.map(|seen| record.target(&seen.want)).or(record.good.as_ref());
     lives.or_else(|| last().map(|seen| &seen.want))
 }

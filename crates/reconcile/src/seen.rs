@@ -158,6 +158,11 @@ impl Record {
         self.instances.iter().map(|seen| &**seen).filter(|seen| !seen.is_live())
     }
 
+    /// Whether any instance of this version is there, live or not.
+    pub(crate) fn has(&self, version: Digest) -> bool {
+        self.instances.iter().any(|seen| seen.want.digest == version)
+    }
+
     /// The live instance of this version; an active one before any other.
     pub fn current(&self, version: Digest) -> Option<&Seen> {
         let of_version = self.live().filter(|seen| seen.want.digest == version);

@@ -17,8 +17,7 @@ impl Running<'_> {
     pub(crate) fn by_its_group(&self) -> Option<Decision> {
         let (rollout, wave) = self.unit.board.rollout(self.unit.entry)?;
         let record = self.unit.record;
-        let has_it = record.instances.iter().any(|seen| seen.want.digest == self.wish.digest);
-        if rollout.is_stopped() && has_it {
+        if rollout.is_stopped() && record.has(self.wish.digest) {
             return self.bad();
         }
         let has_nothing = record.instances.is_empty() && record.good.is_none();
