@@ -67,10 +67,9 @@ pub(crate) fn serve(here: &Here, purpose: impl FnOnce(&Runtime) -> Result<Option
     let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here, node))?;
     tracing::info!(state = %here.paths.state.display(), "the agent begins");
     let hold = runtime.block_on(async {
-        let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+        let end = end_signal()?;
         let stop = async move {
-            let [terminate, interrupt] = &mut ends;
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            end.await;
             tracing::info!("the agent ends; what runs, runs on");
         };
         let agent = Agent::new(parts, Mode::Act)?;
@@ -108,6 +107,15 @@ pub(crate) fn ask(
     }
     drop(hold);
     Ok(())
+}
+
+/// Comes with the signal that says that it is enough, from now on.
+pub(crate) fn end_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    Ok(async move {
+        let [terminate, interrupt] = &mut ends;
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    })
 }
 
 /// What an agent of this root can follow: the objects of a cluster, if it is a node's.

@@ -14,10 +14,7 @@ use abide_operator::placement::{NothingInside, Placement, Settings, elect::Elect
 use abide_reconcile::spec::kind::{Credentials, Follow, Grants, SourceSpec};
 use kube::Client;
 use std::{fs, io::Read as _, sync::Arc};
-use tokio::{
-    runtime::Handle,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::runtime::Handle;
 use tracing::Level;
 
 /// Waits to lead, and places until a signal says that it is enough, or until another one leads.
@@ -52,11 +49,7 @@ struct Ended {
 }
 
 async fn lead(here: &Here, command: &Operator, client: Client, hold: Hold) -> Result<Ended, Failure> {
-    let mut ends = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-    let stop = async move {
-        let [terminate, interrupt] = &mut ends;
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    };
+    let stop = agent::end_signal()?;
     tokio::pin!(stop);
     let clock = Clock::new(boottime);
     let me = identity()?;

@@ -12,6 +12,7 @@ mod controller;
 use crate::{
     agent::{self, Purpose},
     args::operator::Operator,
+    documents,
     exit::{Done, Failure},
     here::Here,
 };
@@ -19,12 +20,12 @@ use abide_operator::node::{Liveness, Node};
 use abide_reconcile::{
     Name, SourceId,
     spec::{
-        self, NodeName,
+        NodeName,
         kind::{Credentials, Follow, Grants, KubernetesSource, SourceSpec},
     },
 };
 use kvm_ioctls::Kvm;
-use std::{fs, path::Path};
+use std::path::Path;
 
 /// How the source is called that is the cluster.
 const SOURCE: &str = "kubernetes";
@@ -71,11 +72,7 @@ fn source(command: &Operator) -> Result<SourceSpec, Failure> {
 }
 
 fn read(path: &Path) -> Result<SourceSpec, Failure> {
-    let bytes = fs::read(path).map_err(Failure::file("reading", path))?;
-    let (_, spec) = spec::parse_source(&path.display().to_string(), &bytes).map_err(|mistakes| {
-        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        Failure::refused(lines.join("\n"))
-    })?;
+    let (_, spec) = documents::source(path)?;
     match &spec.follow {
         Follow::Kubernetes(_) => Ok(spec),
         follow => {
