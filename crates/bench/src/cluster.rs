@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -41,11 +41,7 @@ impl Cluster {
     pub(crate) fn begin(names: &[&str]) -> Result<Self, Problem> {
         let server = ApiServer::start();
         world::remember(server.kubeconfig());
-        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes");
-        let deploy = deploy.to_str().ok_or("the repository's path is no text")?;
-        server.kubectl(&["apply", "--server-side", "-k", deploy]);
-        let kinds = ["containers", "virtualmachines", "volumes"].map(|kind| format!("crd/{kind}.abide.dev"));
-        server.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &kinds[0], &kinds[1], &kinds[2]]);
+        server.deploy();
         let nodes = names.iter().map(|name| Node::begin(&server, name)).collect::<Result<_, _>>()?;
         let api = Api::of(&server)?;
         Ok(Self { server, api, nodes, controller: None })

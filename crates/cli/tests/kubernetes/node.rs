@@ -11,10 +11,7 @@ use std::{
 /// An API server that knows our kinds, and nodes with their agents' rights as deploy/kubernetes gives them.
 pub(crate) fn cluster() -> ApiServer {
     let server = ApiServer::start();
-    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes");
-    server.kubectl(&["apply", "--server-side", "-k", deploy.to_str().unwrap()]);
-    let crds = ["containers", "virtualmachines", "volumes"].map(|kind| format!("crd/{kind}.abide.dev"));
-    server.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &crds[0], &crds[1], &crds[2]]);
+    server.deploy();
     server
 }
 

@@ -67,6 +67,13 @@ impl ApiServer {
         self.write_kubeconfig(&pod, token.trim())
     }
 
+    /// Applies `deploy/kubernetes`, and returns when objects of our kinds may be written.
+    pub fn deploy(&self) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes");
+        self.kubectl(&["apply", "--server-side", "-k", folder.to_str().unwrap()]);
+        self.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+    }
+
     /// Makes the object of a node.
     pub fn node(&self, name: &str) {
         self.apply(&format!("{{apiVersion: v1, kind: Node, metadata: {{name: {name}}}}}"));

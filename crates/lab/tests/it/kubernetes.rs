@@ -97,8 +97,7 @@ const ITS_NODE: &str = "an agent may only write objects of its own node";
 #[test]
 fn an_agent_may_write_what_is_its_nodes_and_no_more() {
     let server = ApiServer::start();
-    server.kubectl(&["apply", "--server-side", "-k", &folder("deploy/kubernetes")]);
-    server.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]);
+    server.deploy();
     server.apply(OBJECTS);
     let (n1, n2, controller) = (server.agent("n1"), server.agent("n2"), server.controller());
     let attempt = |who: &str, line: &str| {
