@@ -1,0 +1,10 @@
+//! Fleets: a hub says which commit each machine is to be on, and when. What a machine runs, the machine reads from the
+//! commit itself, which it checks from the hash down: a hub can't make that up.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`protocol`] | what hub and machine say to each other |
+
+#![forbid(unsafe_code)]
+
+pub mod protocol;
