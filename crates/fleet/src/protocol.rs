@@ -9,6 +9,10 @@
 //! | `POST /v1/chain` [`Chain`] | a machine | frames: commits from [`Chain::to`] on, each a parent of the one before, up to a child of [`Chain::from`] |
 //! | `POST /v1/objects` [`Objects`] | a machine | frames: what there is of those objects, in the order asked for, up to a bound |
 //!
+//! In the handshake a hub shows its whole chain, the root included: who enrols knows no more of it than the SHA-256 of
+//! its DER, which the token has, and everybody else the root itself. Answers have the header `Date`: it is the hub's
+//! clock, and a machine whose own is wrong renews its certificate by it.
+//!
 //! A machine is who its certificate says. Every refusal is a [`Refusal`] as JSON; 429 and 503 have `Retry-After`.
 //! Later releases add fields and codes; what is not known is ignored, and what is missing has a default.
 

@@ -33,10 +33,16 @@ pub enum FrameError {
     /// There is no such kind.
     #[error("an object of kind {0}, which is none")]
     Kind(u8),
+    /// There are more of them than anybody asks for.
+    #[error("more than {FRAMES_MAX} objects in one answer")]
+    TooMany,
     /// They are bigger than agreed.
     #[error("objects of more than {0} bytes in one answer")]
     TooMuch(usize),
 }
+
+/// Objects in one answer: of those without content there could be millions within any size.
+const FRAMES_MAX: usize = super::CHAIN_MAX;
 
 /// Writes one.
 pub fn write_frame(to: &mut impl Write, kind: ObjectKind, content: &[u8]) -> io::Result<()> {
@@ -54,6 +60,9 @@ pub fn read_frames(mut from: impl Read, bytes_max: usize) -> Result<Vec<Frame>, 
         let mut kind = [0];
         if from.read(&mut kind)? == 0 {
             return Ok(frames);
+        }
+        if frames.len() == FRAMES_MAX {
+            return Err(FrameError::TooMany);
         }
         let kind = match kind[0] {
             0 => ObjectKind::Commit,
@@ -105,5 +114,12 @@ mod tests {
         write_frame(&mut wire, ObjectKind::Blob, &[0; 600]).unwrap();
         assert!(matches!(read_frames(&wire[..], 1000), Err(FrameError::TooMuch(1000))));
         assert!(matches!(read_frames(&wire[..700], 2000), Err(FrameError::Read(_))), "it ends within the second");
+    }
+
+    #[test]
+    fn many_of_nothing_are_too_many() {
+        let wire = [3, 0, 0, 0, 0].repeat(FRAMES_MAX + 1);
+        assert_eq!(read_frames(&wire[5..], 0).unwrap().len(), FRAMES_MAX);
+        assert!(matches!(read_frames(&wire[..], 0), Err(FrameError::TooMany)));
     }
 }
