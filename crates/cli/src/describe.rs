@@ -48,6 +48,7 @@ fn spec(here: &Here, unit: &UnitId) -> Result<Option<Value>, Failure> {
         UnitSpec::VirtualMachine(spec) => serde_json::to_value(spec)?,
         UnitSpec::Volume(spec) => serde_json::to_value(spec)?,
         UnitSpec::Assignment(spec) => serde_json::to_value(spec)?,
+        UnitSpec::Machine(spec) => serde_json::to_value(spec)?,
     };
     Ok(Some(without_nothing(spec)))
 }

@@ -22,7 +22,7 @@ impl<'a> Wanted<'a> {
             UnitSpec::Container(spec) => {
                 Some(Self { image: &spec.image, files: &unit.files, insecure_registries: &unit.insecure_registries })
             }
-            UnitSpec::VirtualMachine(_) | UnitSpec::Volume(_) | UnitSpec::Assignment(_) => None,
+            UnitSpec::VirtualMachine(_) | UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => None,
         }
     }
 }

@@ -228,7 +228,7 @@ impl Fate {
         match (id.kind, reclaim) {
             (Kind::Volume, Reclaim::Keep) => Self::Kept,
             (Kind::Volume, Reclaim::Delete) => Self::Deleted,
-            (Kind::Container | Kind::VirtualMachine, _) => Self::NoData,
+            (Kind::Container | Kind::VirtualMachine | Kind::Machine, _) => Self::NoData,
         }
     }
 }

@@ -14,6 +14,10 @@ use std::{
     sync::Arc,
 };
 
+/// A machine that was told a commit and isn't ready after this long, though in reach, has a bad one. It may have images to
+/// pull over a slow link first, and units to start after each other.
+const MACHINE_READY_WITHIN: Time = Time::from_secs(600);
+
 /// What a source says. That it has not answered yet is never said: it is the lack of a wish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
@@ -137,15 +141,20 @@ impl Want {
         }
         let reclaim = match &unit.spec {
             UnitSpec::Volume(spec) => spec.reclaim,
-            UnitSpec::Container(_) | UnitSpec::VirtualMachine(_) | UnitSpec::Assignment(_) => Reclaim::Keep,
+            UnitSpec::Container(_) | UnitSpec::VirtualMachine(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => {
+                Reclaim::Keep
+            }
         };
-        let ready_within = unit.readiness().map_or_else(start_period, |probe| probe.start_period).0;
+        let ready_within = match &unit.spec {
+            UnitSpec::Machine(_) => MACHINE_READY_WITHIN,
+            _ => unit.readiness().map_or_else(start_period, |probe| probe.start_period).0,
+        };
         Self { digest: unit.digest(), shape: unit.shape(), needs, claims, reclaim, ready_within, unit }
     }
 
-    /// Whether a readiness probe tells when it serves; else all that is known is that it runs.
+    /// Whether a readiness probe, or a machine itself, tells when it serves; else all that is known is that it runs.
     pub fn is_probed(&self) -> bool {
-        self.unit.readiness().is_some()
+        self.unit.readiness().is_some() || matches!(self.unit.spec, UnitSpec::Machine(_))
     }
 
     /// Whether an exit with this code is the end that the unit was for.

@@ -75,6 +75,8 @@ pub const FIELDS: &[(Kind, &str, Impact)] = &[
     (Kind::Volume, "form", Live),
     (Kind::Volume, "reclaim", Live),
     (Kind::Volume, "size", Live),
+    // What a machine needs for another commit, it sees to by itself.
+    (Kind::Machine, "commit", Live),
 ];
 
 /// What it takes to get from `old` to `new`, and which fields say so.
@@ -135,6 +137,7 @@ fn spec(spec: &UnitSpec) -> Value {
         UnitSpec::VirtualMachine(spec) => json(spec),
         UnitSpec::Volume(spec) => json(spec),
         UnitSpec::Assignment(spec) => json(spec),
+        UnitSpec::Machine(spec) => json(spec),
     }
 }
 

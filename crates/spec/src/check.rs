@@ -36,7 +36,7 @@ pub(crate) fn documents(documents: &[Document<'_>], grants: &Grants, is_whole: b
             UnitSpec::Container(spec) => one.container(spec),
             UnitSpec::VirtualMachine(spec) => one.virtual_machine(spec),
             UnitSpec::Volume(spec) => one.volume(spec),
-            UnitSpec::Assignment(_) => {}
+            UnitSpec::Assignment(_) | UnitSpec::Machine(_) => {}
         }
     }
     together.ports(documents);
@@ -55,7 +55,17 @@ pub(crate) fn source(document: &Document<'_>, spec: &SourceSpec, mistakes: &mut 
                 "these are for repositories: an agent finds what it needs for its cluster in its pod or `KUBECONFIG`";
             say(&[Key("spec"), Key("credentials")], text.to_owned());
         }
-        Follow::Kubernetes(_) | Follow::Placement => {}
+        Follow::Hub(hub) => {
+            if !is_hub(&hub.url) {
+                let text = format!("{:?} is no hub: write https://HOST or https://HOST:PORT", hub.url);
+                say(&[Key("spec"), Key("hub"), Key("url")], text);
+            }
+            if spec.credentials != Credentials::default() {
+                let text = "these are for repositories: a machine shows its hub the certificate of `abide enroll`";
+                say(&[Key("spec"), Key("credentials")], text.to_owned());
+            }
+        }
+        Follow::Kubernetes(_) | Follow::Placement | Follow::Fleet => {}
     }
     let files = [("tokenFile", &spec.credentials.token_file), ("caFile", &spec.credentials.ca_file)];
     for (field, file) in files {
@@ -69,6 +79,14 @@ pub(crate) fn source(document: &Document<'_>, spec: &SourceSpec, mistakes: &mut 
             say(&[Key("spec"), Key("grants"), Key("hostPaths"), Index(n)], text);
         }
     }
+}
+
+/// Whether it is a place that a hub can be at: its paths are the protocol's.
+fn is_hub(url: &str) -> bool {
+    let host = url.strip_prefix("https://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    host.is_some_and(|host| {
+        !host.is_empty() && !host.contains(['/', '@', '?', '#']) && host.bytes().all(|byte| byte.is_ascii_graphic())
+    })
 }
 
 fn repository(git: &GitSource, say: &mut dyn FnMut(&[Part<'_>], String)) {
@@ -317,7 +335,7 @@ impl<'d, 'f> Together<'d, 'f> {
             if let Body::Unit(UnitSpec::Volume(volume)) = &document.body {
                 self.volumes.insert(name, volume);
             }
-            if let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) {
+            if let Some(kind) = Kind::WRITTEN.into_iter().find(|known| known.as_str() == kind) {
                 self.units.insert(UnitRef { kind, name: name.clone() }, document);
             }
         }

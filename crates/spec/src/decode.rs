@@ -234,7 +234,7 @@ impl Decode for UnitRef {
             to.mistake(node.place, words::no_unit(text));
             return None;
         };
-        let Some(kind) = Kind::ALL.into_iter().find(|known| known.as_str() == kind) else {
+        let Some(kind) = Kind::WRITTEN.into_iter().find(|known| known.as_str() == kind) else {
             to.mistake(node.place, words::unknown_kind(kind));
             return None;
         };

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt, sync::Arc};
 
-/// The kinds whose documents become units, in the order in which lists show them.
+/// The kinds of units, in the order in which lists show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Kind {
     /// A container of ours.
@@ -13,6 +13,8 @@ pub enum Kind {
     VirtualMachine,
     /// Data that outlives what uses it.
     Volume,
+    /// A machine of a fleet, as its hub sees it. No document says it.
+    Machine,
 }
 
 /// The name of a document: a DNS label (RFC 1123), 1 to 63 of `a-z 0-9 -`, beginning and ending with a letter or digit.
@@ -109,7 +111,10 @@ impl NodeName {
 
 impl Kind {
     /// All kinds, in order.
-    pub const ALL: [Self; 3] = [Self::Container, Self::VirtualMachine, Self::Volume];
+    pub const ALL: [Self; 4] = [Self::Container, Self::VirtualMachine, Self::Volume, Self::Machine];
+
+    /// Those that documents are of.
+    pub const WRITTEN: [Self; 3] = [Self::Container, Self::VirtualMachine, Self::Volume];
 
     /// The word of the YAML.
     pub fn as_str(self) -> &'static str {
@@ -117,6 +122,7 @@ impl Kind {
             Self::Container => "Container",
             Self::VirtualMachine => "VirtualMachine",
             Self::Volume => "Volume",
+            Self::Machine => "Machine",
         }
     }
 }
@@ -252,7 +258,7 @@ impl<'de> Deserialize<'de> for UnitRef {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         let parts = text.split_once('/').and_then(|(kind, name)| {
-            let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+            let kind = Kind::WRITTEN.into_iter().find(|known| known.as_str() == kind)?;
             Some(Self { kind, name: Name::new(name).ok()? })
         });
         parts.ok_or_else(|| serde::de::Error::custom(format!("{text:?} is no unit: write KIND/NAME")))

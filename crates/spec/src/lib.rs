@@ -33,4 +33,4 @@ pub use diagnostic::Diagnostic;
 pub use id::{Digest, Kind, Name, NodeName, Scope, UnitId, UnitRef};
 pub use parse::{Context, Parsed, is_document, parse, parse_apart, parse_source};
 pub use tree::{MemoryTree, Tree, TreeFile};
-pub use unit::{Data, FileRef, ListedFile, Listing, Unit, UnitSpec};
+pub use unit::{Assignment, Data, FileRef, ListedFile, Listing, MachineTarget, Unit, UnitSpec};

@@ -89,7 +89,7 @@ impl<'a> Resolver<'a> {
         match spec {
             UnitSpec::Container(spec) => self.container(spec, &mut draft),
             UnitSpec::VirtualMachine(spec) => self.virtual_machine(spec, &mut draft),
-            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => {}
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => {}
         }
         let Draft { config_maps, secrets, files, .. } = draft;
         let id =

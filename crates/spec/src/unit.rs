@@ -50,6 +50,8 @@ pub enum UnitSpec {
     Volume(Arc<VolumeSpec>),
     /// Of any kind, and elsewhere: it is told one word. No document says this.
     Assignment(Arc<Assignment>),
+    /// Kind `Machine`: one of a fleet, which is told a commit. No document says this.
+    Machine(Arc<MachineTarget>),
 }
 
 /// What something elsewhere is told: an object of a cluster, its node.
@@ -58,6 +60,14 @@ pub enum UnitSpec {
 pub struct Assignment {
     /// The word.
     pub to: String,
+}
+
+/// What a machine of a fleet is to be on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineTarget {
+    /// The commit, by its 40 hexadecimal digits.
+    pub commit: String,
 }
 
 /// Bytes of a ConfigMap or Secret, in JSON as base64. `Debug` shows their number only.
@@ -105,7 +115,7 @@ impl Unit {
         match &self.spec {
             UnitSpec::Container(spec) => &spec.depends_on,
             UnitSpec::VirtualMachine(spec) => &spec.depends_on,
-            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => &[],
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => &[],
         }
     }
 
@@ -114,7 +124,7 @@ impl Unit {
         match &self.spec {
             UnitSpec::Container(spec) => &spec.ports,
             UnitSpec::VirtualMachine(spec) => &spec.ports,
-            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => &[],
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => &[],
         }
     }
 
@@ -123,7 +133,7 @@ impl Unit {
         match &self.spec {
             UnitSpec::Container(spec) => spec.readiness.as_ref(),
             UnitSpec::VirtualMachine(spec) => spec.readiness.as_ref(),
-            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => None,
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => None,
         }
     }
 
@@ -132,7 +142,7 @@ impl Unit {
         match &self.spec {
             UnitSpec::Container(spec) => spec.liveness.as_ref(),
             UnitSpec::VirtualMachine(spec) => spec.liveness.as_ref(),
-            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => None,
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => None,
         }
     }
 
@@ -141,7 +151,7 @@ impl Unit {
         match &self.spec {
             UnitSpec::Container(spec) => spec.restart_policy,
             UnitSpec::VirtualMachine(spec) => spec.restart_policy,
-            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => RestartPolicy::Always,
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => RestartPolicy::Always,
         }
     }
 
@@ -152,7 +162,7 @@ impl Unit {
                 spec.volumes.iter().filter_map(|mount| Some((mount.volume.as_ref()?, !mount.read_only))).collect()
             }
             UnitSpec::VirtualMachine(spec) => spec.disks.iter().map(|disk| (&disk.volume, !disk.read_only)).collect(),
-            UnitSpec::Volume(_) | UnitSpec::Assignment(_) => Vec::new(),
+            UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => Vec::new(),
         }
     }
 }
@@ -164,7 +174,7 @@ impl UnitSpec {
             Self::Container(_) => Some(Kind::Container),
             Self::VirtualMachine(_) => Some(Kind::VirtualMachine),
             Self::Volume(_) => Some(Kind::Volume),
-            Self::Assignment(_) => None,
+            Self::Assignment(_) | Self::Machine(_) => None,
         }
     }
 }

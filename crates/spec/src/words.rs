@@ -99,7 +99,7 @@ pub fn no_unit(text: &str) -> String {
 
 /// There is no such kind of unit.
 pub fn unknown_kind(kind: &str) -> String {
-    format!("unknown kind `{kind}`{}", suggest(kind, Kind::ALL.map(Kind::as_str)))
+    format!("unknown kind `{kind}`{}", suggest(kind, Kind::WRITTEN.map(Kind::as_str)))
 }
 
 /// `text` isn't an image, and why not.

@@ -42,7 +42,7 @@ impl Factory {
         let SourceSpec { follow, credentials, grants } = spec.clone();
         let repository = match follow.clone() {
             Follow::Git(git) => git,
-            Follow::Kubernetes(_) | Follow::Placement => {
+            Follow::Kubernetes(_) | Follow::Placement | Follow::Hub(_) | Follow::Fleet => {
                 return Err(Fault::Never(format!("{follow} is no repository").into()));
             }
         };

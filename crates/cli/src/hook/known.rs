@@ -72,7 +72,7 @@ pub(super) fn agent(here: &Here) -> Result<Option<Client>, Failure> {
 fn sources(reply: Reply) -> Result<Vec<Follower>, Failure> {
     let follower = |Registered { name, spec }| match spec.follow {
         Follow::Git(repository) => Some(Follower { name, repository, grants: spec.grants }),
-        Follow::Kubernetes(_) | Follow::Placement => None,
+        Follow::Kubernetes(_) | Follow::Placement | Follow::Hub(_) | Follow::Fleet => None,
     };
     match reply {
         Reply::Sources { sources } => Ok(sources.into_iter().filter_map(follower).collect()),

@@ -159,6 +159,6 @@ fn grace_period(unit: &Unit) -> Duration {
     match &unit.spec {
         UnitSpec::Container(spec) => spec.stop_grace_period.0,
         UnitSpec::VirtualMachine(spec) => spec.stop_grace_period.0,
-        UnitSpec::Volume(_) | UnitSpec::Assignment(_) => Duration::ZERO,
+        UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => Duration::ZERO,
     }
 }

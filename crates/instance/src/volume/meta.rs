@@ -66,7 +66,9 @@ impl Keeping {
 pub(super) fn spec_of(unit: &Unit) -> VolumeSpec {
     match &unit.spec {
         UnitSpec::Volume(spec) => (**spec).clone(),
-        UnitSpec::Container(_) | UnitSpec::VirtualMachine(_) | UnitSpec::Assignment(_) => VolumeSpec::default(),
+        UnitSpec::Container(_) | UnitSpec::VirtualMachine(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => {
+            VolumeSpec::default()
+        }
     }
 }
 

@@ -9,14 +9,17 @@ use abide_spec::{
 };
 use serde_json::{Value, json};
 
-pub(super) fn definition(kind: Kind) -> Value {
+/// None if no document is of that kind.
+pub(super) fn definition(kind: Kind) -> Option<Value> {
+    let structural = Structural::new(rules());
     let (plural, singular) = (plural(kind), kind.as_str().to_lowercase());
-    let short = match kind {
-        Kind::Container => "abc",
-        Kind::VirtualMachine => "abvm",
-        Kind::Volume => "abvol",
+    let (short, spec) = match kind {
+        Kind::Container => ("abc", structural.of::<ContainerSpec>()),
+        Kind::VirtualMachine => ("abvm", structural.of::<VirtualMachineSpec>()),
+        Kind::Volume => ("abvol", structural.of::<VolumeSpec>()),
+        Kind::Machine => return None,
     };
-    json!({
+    Some(json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": { "name": format!("{plural}.{GROUP}") },
@@ -38,19 +41,13 @@ pub(super) fn definition(kind: Kind) -> Value {
                 "subresources": { "status": {} },
                 "selectableFields": [{ "jsonPath": ".spec.node" }],
                 "additionalPrinterColumns": columns(kind),
-                "schema": { "openAPIV3Schema": object(kind) },
+                "schema": { "openAPIV3Schema": object(kind, spec, &structural) },
             }],
         },
-    })
+    }))
 }
 
-fn object(kind: Kind) -> Value {
-    let structural = Structural::new(rules());
-    let mut spec = match kind {
-        Kind::Container => structural.of::<ContainerSpec>(),
-        Kind::VirtualMachine => structural.of::<VirtualMachineSpec>(),
-        Kind::Volume => structural.of::<VolumeSpec>(),
-    };
+fn object(kind: Kind, mut spec: Value, structural: &Structural) -> Value {
     let description = spec["description"].clone();
     if let (Value::Object(fields), Value::Object(more)) =
         (&mut spec["properties"], &mut structural.of::<Placement>()["properties"])
@@ -92,18 +89,15 @@ fn columns(kind: Kind) -> Value {
         column("Status", &ready("message"), "Why it is ready, or why not."),
         column("Node", ".spec.node", "The node on which it is."),
     ];
-    match kind {
-        Kind::Container | Kind::VirtualMachine => {
-            let mut restarts =
-                column("Restarts", ".status.restarts", "How often it was started again after it had exited.");
-            restarts["type"] = "integer".into();
-            columns.push(restarts);
-            columns.push(wide("Address", ".status.addresses[0]", "Where it is reached on its node."));
-        }
-        Kind::Volume => {
-            columns.push(wide("Form", ".spec.form", "What it is for: a Directory unless said."));
-            columns.push(wide("Size", ".spec.size", "Of a disk, its size."));
-        }
+    if kind == Kind::Volume {
+        columns.push(wide("Form", ".spec.form", "What it is for: a Directory unless said."));
+        columns.push(wide("Size", ".spec.size", "Of a disk, its size."));
+    } else {
+        let mut restarts =
+            column("Restarts", ".status.restarts", "How often it was started again after it had exited.");
+        restarts["type"] = "integer".into();
+        columns.push(restarts);
+        columns.push(wide("Address", ".status.addresses[0]", "Where it is reached on its node."));
     }
     if kind == Kind::Container {
         columns.push(wide("Image", ".spec.image", "What it runs."));

@@ -36,6 +36,8 @@ pub fn plural(kind: Kind) -> &'static str {
         Kind::Container => "containers",
         Kind::VirtualMachine => "virtualmachines",
         Kind::Volume => "volumes",
+        // No cluster has them.
+        Kind::Machine => "machines",
     }
 }
 
@@ -52,7 +54,7 @@ pub fn resource(kind: Kind) -> ApiResource {
 
 /// The definitions of all our kinds.
 pub fn definitions() -> Vec<Value> {
-    Kind::ALL.into_iter().map(definition::definition).collect()
+    Kind::ALL.into_iter().filter_map(definition::definition).collect()
 }
 
 /// The same as a file for `kubectl apply`.

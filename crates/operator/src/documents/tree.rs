@@ -52,7 +52,7 @@ pub(super) fn kept(unit: &Unit) -> Arc<str> {
     let mut spec = match &unit.spec {
         UnitSpec::Volume(spec) => json!(spec),
         // No document says it.
-        UnitSpec::Assignment(_) => Value::Null,
+        UnitSpec::Assignment(_) | UnitSpec::Machine(_) => Value::Null,
         UnitSpec::VirtualMachine(spec) => json!({ "boot": { "kernel": { "hostPath": "/" } }, "disks": spec.disks }),
         UnitSpec::Container(spec) => {
             let mounts = spec.volumes.iter().filter(|mount| mount.volume.is_some());

@@ -118,7 +118,7 @@ impl Follower {
             world,
             seen: BTreeMap::new(),
             documents,
-            lists: Kind::ALL.into_iter().map(|kind| (kind, List::default())).collect(),
+            lists: Kind::WRITTEN.into_iter().map(|kind| (kind, List::default())).collect(),
             troubles: BTreeMap::new(),
             missed: BTreeSet::new(),
             changed: BTreeSet::new(),
@@ -135,7 +135,7 @@ impl Follower {
 
     /// Goes on until it is dropped, with all that it began.
     pub(crate) async fn run(mut self) {
-        for kind in Kind::ALL {
+        for kind in Kind::WRITTEN {
             self.tasks.spawn(self.means.clone().watch_kind(kind));
         }
         // What left while nobody looked, or was being let go of: another node may have it, with our finalizer.

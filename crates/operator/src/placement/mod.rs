@@ -107,7 +107,7 @@ impl Placement {
 
     /// Who acts, by kind.
     pub fn backends(&self) -> BTreeMap<Kind, Arc<dyn Backend>> {
-        Kind::ALL.map(|kind| (kind, self.backend(kind))).into()
+        Kind::WRITTEN.map(|kind| (kind, self.backend(kind))).into()
     }
 
     fn backend(&self, kind: Kind) -> Arc<dyn Backend> {

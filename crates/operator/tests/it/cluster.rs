@@ -66,7 +66,7 @@ impl Cluster {
     }
 
     fn patch(&self, document: &Value, how: &PatchParams) -> Result<DynamicObject, Error> {
-        let kind = Kind::ALL.into_iter().find(|kind| document["kind"] == kind.as_str()).unwrap();
+        let kind = Kind::WRITTEN.into_iter().find(|kind| document["kind"] == kind.as_str()).unwrap();
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), "default", &crd::resource(kind));
         let name = document["metadata"]["name"].as_str().unwrap();
         self.runtime.block_on(api.patch(name, how, &Patch::Apply(document)))

@@ -24,7 +24,7 @@ pub(crate) struct Cluster {
 
 pub(crate) fn unit(text: &str) -> UnitId {
     let (kind, name) = text.split_once('/').unwrap();
-    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind).unwrap();
+    let kind = Kind::WRITTEN.into_iter().find(|known| known.as_str() == kind).unwrap();
     UnitId { scope: Name::new("default").unwrap(), kind, name: Name::new(name).unwrap(), index: 0 }
 }
 

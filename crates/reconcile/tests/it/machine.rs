@@ -139,7 +139,7 @@ pub(crate) fn settle(core: &mut Reconciler, machine: &mut Machine, now: &mut Tim
 fn image(want: &Want) -> &str {
     match &want.unit.spec {
         UnitSpec::Container(spec) => spec.image.split(':').next().unwrap(),
-        UnitSpec::VirtualMachine(_) | UnitSpec::Volume(_) | UnitSpec::Assignment(_) => "",
+        UnitSpec::VirtualMachine(_) | UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => "",
     }
 }
 

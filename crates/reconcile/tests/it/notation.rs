@@ -161,7 +161,9 @@ pub(crate) fn version(want: &Want) -> String {
     let labels: String = want.unit.labels.iter().map(|(key, value)| format!(" {key}={value}")).collect();
     match &want.unit.spec {
         UnitSpec::Container(spec) => format!("{}{labels}", spec.image),
-        UnitSpec::VirtualMachine(_) | UnitSpec::Volume(_) | UnitSpec::Assignment(_) => format!("it{labels}"),
+        UnitSpec::VirtualMachine(_) | UnitSpec::Volume(_) | UnitSpec::Assignment(_) | UnitSpec::Machine(_) => {
+            format!("it{labels}")
+        }
     }
 }
 

@@ -29,12 +29,16 @@ pub enum Follow {
     Kubernetes(KubernetesSource),
     /// The places of all objects of a Kubernetes cluster. Only the controller follows them, and no document says it.
     Placement,
+    /// What a fleet's hub says this machine is to be on.
+    Hub(HubSource),
+    /// The machines of a fleet. Only its hub follows them, and no document says it.
+    Fleet,
 }
 
 /// The form in which a source is written and recorded: each way of following has a field, and exactly one is there.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["git"]}, {"required": ["kubernetes"]}]))]
+#[schemars(extend("oneOf" = [{"required": ["git"]}, {"required": ["kubernetes"]}, {"required": ["hub"]}]))]
 struct Written {
     /// A repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +52,14 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(skip)]
     placement: Option<Recorded>,
+    /// The hub of a fleet; written by `abide enroll`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HubSource")]
+    hub: Option<HubSource>,
+    /// All machines of one; recorded, never written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    fleet: Option<Recorded>,
     /// How to get at a repository.
     #[serde(default)]
     credentials: Credentials,
@@ -62,13 +74,14 @@ struct Written {
 struct Recorded {}
 
 /// The fields of which exactly one says what is followed.
-const WAYS: [&str; 2] = ["git", "kubernetes"];
+const WAYS: [&str; 3] = ["git", "kubernetes", "hub"];
 
 impl Decode for SourceSpec {
     fn decode(node: &Node, to: &mut Decoder<'_>) -> Option<Self> {
-        let object = to.object(node, &["git", "kubernetes", "credentials", "grants"])?;
+        let object = to.object(node, &["git", "kubernetes", "hub", "credentials", "grants"])?;
         let follow = to.one_of(node, &WAYS).and_then(|way| match way {
             "git" => object.required(way, to).map(Follow::Git),
+            "hub" => object.required(way, to).map(Follow::Hub),
             _ => object.required(way, to).map(Follow::Kubernetes),
         });
         let credentials = object.optional("credentials", Default::default, to);
@@ -81,25 +94,34 @@ impl TryFrom<Written> for SourceSpec {
     type Error = &'static str;
 
     fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let Written { git, kubernetes, placement, credentials, grants } = written;
-        let follow = match (git, kubernetes, placement) {
-            (Some(git), None, None) => Follow::Git(git),
-            (None, Some(kubernetes), None) => Follow::Kubernetes(kubernetes),
-            (None, None, Some(Recorded {})) => Follow::Placement,
-            _ => return Err("a source follows exactly one of `git` and `kubernetes`"),
-        };
-        Ok(Self { follow, credentials, grants })
+        let Written { git, kubernetes, placement, hub, fleet, credentials, grants } = written;
+        let ways = [
+            git.map(Follow::Git),
+            kubernetes.map(Follow::Kubernetes),
+            placement.map(|Recorded {}| Follow::Placement),
+            hub.map(Follow::Hub),
+            fleet.map(|Recorded {}| Follow::Fleet),
+        ];
+        let mut ways = ways.into_iter().flatten();
+        match (ways.next(), ways.next()) {
+            (Some(follow), None) => Ok(Self { follow, credentials, grants }),
+            _ => Err("a source follows exactly one of `git`, `kubernetes` and `hub`"),
+        }
     }
 }
 
 impl From<SourceSpec> for Written {
     fn from(SourceSpec { follow, credentials, grants }: SourceSpec) -> Self {
-        let (git, kubernetes, placement) = match follow {
-            Follow::Git(git) => (Some(git), None, None),
-            Follow::Kubernetes(kubernetes) => (None, Some(kubernetes), None),
-            Follow::Placement => (None, None, Some(Recorded {})),
-        };
-        Self { git, kubernetes, placement, credentials, grants }
+        let mut written =
+            Self { git: None, kubernetes: None, placement: None, hub: None, fleet: None, credentials, grants };
+        match follow {
+            Follow::Git(git) => written.git = Some(git),
+            Follow::Kubernetes(kubernetes) => written.kubernetes = Some(kubernetes),
+            Follow::Placement => written.placement = Some(Recorded {}),
+            Follow::Hub(hub) => written.hub = Some(hub),
+            Follow::Fleet => written.fleet = Some(Recorded {}),
+        }
+        written
     }
 }
 
@@ -108,18 +130,20 @@ impl SourceSpec {
     pub fn git(&self) -> Option<&GitSource> {
         match &self.follow {
             Follow::Git(git) => Some(git),
-            Follow::Kubernetes(_) | Follow::Placement => None,
+            Follow::Kubernetes(_) | Follow::Placement | Follow::Hub(_) | Follow::Fleet => None,
         }
     }
 }
 
 impl fmt::Display for Follow {
-    /// What is followed, as one word: a URL or a path, `kubernetes:NODE`, or `kubernetes` as a whole.
+    /// What is followed, as one word: a URL or a path, `kubernetes:NODE`, or `kubernetes` or `fleet` as a whole.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Git(git) => f.write_str(&git.url),
             Self::Kubernetes(kubernetes) => write!(f, "kubernetes:{}", kubernetes.node),
             Self::Placement => f.write_str("kubernetes"),
+            Self::Hub(hub) => f.write_str(&hub.url),
+            Self::Fleet => f.write_str("fleet"),
         }
     }
 }
@@ -165,6 +189,16 @@ pub struct KubernetesSource {
 }
 
 object!(KubernetesSource { node "node" required });
+
+/// A fleet's hub: it says which commit this machine is to be on, and what runs is read from that commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HubSource {
+    /// Where it answers, as `https://hub.example.org:7443`.
+    pub url: String,
+}
+
+object!(HubSource { url "url" required });
 
 /// Files that only root can read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

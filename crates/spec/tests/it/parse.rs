@@ -108,13 +108,19 @@ fn a_source_follows_one_thing() {
     };
     let spec = read("{kubernetes: {node: n1.example.org}, grants: {hostNetwork: true}}").unwrap();
     assert_eq!(spec.follow.to_string(), "kubernetes:n1.example.org");
-    let both = "exactly one of `git`, `kubernetes` must be here";
+    let both = "exactly one of `git`, `kubernetes`, `hub` must be here";
     assert_eq!(read("{kubernetes: {node: n1}, git: {url: /srv/infra.git}}").unwrap_err(), both);
-    let none = "exactly one of `git`, `kubernetes` must be here";
+    let none = "exactly one of `git`, `kubernetes`, `hub` must be here";
     assert!(read("{placement: {}}").is_err(), "only the controller says it, of itself");
+    assert!(read("{fleet: {}}").is_err(), "only a hub says it, of itself");
     assert_eq!(read("{grants: {hostNetwork: true}}").unwrap_err(), none);
     insta::assert_snapshot!(read("{kubernetes: {node: N1}}").unwrap_err(), @r#""N1" is no name of a node: use names of a-z, 0-9 and - with dots between them, as `kubectl get nodes` shows it"#);
     insta::assert_snapshot!(read("{kubernetes: {node: n1}, credentials: {tokenFile: /etc/token}}").unwrap_err(), @"these are for repositories: an agent finds what it needs for its cluster in its pod or `KUBECONFIG`");
+    let spec = read("{hub: {url: 'https://hub.example.org:7443'}, grants: {hostNetwork: true}}").unwrap();
+    assert_eq!(spec.follow.to_string(), "https://hub.example.org:7443");
+    insta::assert_snapshot!(read("{hub: {url: 'http://hub'}}").unwrap_err(), @r#""http://hub" is no hub: write https://HOST or https://HOST:PORT"#);
+    insta::assert_snapshot!(read("{hub: {url: 'https://hub/a'}}").unwrap_err(), @r#""https://hub/a" is no hub: write https://HOST or https://HOST:PORT"#);
+    insta::assert_snapshot!(read("{hub: {url: 'https://hub'}, credentials: {caFile: /ca.pem}}").unwrap_err(), @"these are for repositories: a machine shows its hub the certificate of `abide enroll`");
 }
 
 /// What is recorded in journals and said to an agent of another release.
@@ -129,6 +135,14 @@ fn sources_keep_their_recorded_form() {
         (
             r#"{"kubernetes":{"node":"n1"}}"#,
             r#"{"kubernetes":{"node":"n1"},"credentials":{"tokenFile":null,"caFile":null},"grants":{"hostPaths":[],"hostNetwork":false,"privileged":false,"registries":[],"insecureRegistries":[]}}"#,
+        ),
+        (
+            r#"{"hub":{"url":"https://hub"}}"#,
+            r#"{"hub":{"url":"https://hub"},"credentials":{"tokenFile":null,"caFile":null},"grants":{"hostPaths":[],"hostNetwork":false,"privileged":false,"registries":[],"insecureRegistries":[]}}"#,
+        ),
+        (
+            r#"{"fleet":{}}"#,
+            r#"{"fleet":{},"credentials":{"tokenFile":null,"caFile":null},"grants":{"hostPaths":[],"hostNetwork":false,"privileged":false,"registries":[],"insecureRegistries":[]}}"#,
         ),
     ] {
         let spec = read(written).unwrap();

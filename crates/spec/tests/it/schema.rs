@@ -1,6 +1,7 @@
 //! The generated schemas are the ones in the repository, and the table of changes has every field of them.
 
 use abide_spec::{
+    Kind,
     change::{FIELDS, Impact},
     schema,
 };
@@ -25,7 +26,8 @@ fn every_field_has_its_place_in_the_table_of_changes() {
         .iter()
         .flat_map(|(kind, spec)| fields(spec).into_iter().map(|field| ((*kind).to_owned(), field)))
         .collect();
-    let table = FIELDS.iter().map(|(kind, field, _)| (kind.to_string(), (*field).to_owned())).collect();
+    let documents = FIELDS.iter().filter(|(kind, ..)| Kind::WRITTEN.contains(kind));
+    let table = documents.map(|(kind, field, _)| (kind.to_string(), (*field).to_owned())).collect();
     assert_eq!(written, table);
     assert!(FIELDS.iter().any(|(.., impact)| *impact == Impact::Live));
 }

@@ -9,7 +9,7 @@ const VOLUME_MOVES: &str = "a volume's data is on its node and can't be moved: m
 
 pub(super) fn rules() -> Vec<(&'static str, Rule)> {
     let name = || Rule::about(is_name("self.metadata.name"), &words::no_name(FIRST), &["self.metadata.name"]);
-    let mut rules: Vec<_> = Kind::ALL.map(|kind| (kind.as_str(), name())).into();
+    let mut rules: Vec<_> = Kind::WRITTEN.map(|kind| (kind.as_str(), name())).into();
     rules.extend(volume().map(|rule| (Kind::Volume.as_str(), rule)));
     rules
 }

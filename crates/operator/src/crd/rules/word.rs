@@ -100,7 +100,7 @@ fn span() -> Rule {
 }
 
 fn unit_ref() -> [(&'static str, Rule); 3] {
-    let kinds = format!("self.matches('^({})/')", Kind::ALL.map(Kind::as_str).join("|"));
+    let kinds = format!("self.matches('^({})/')", Kind::WRITTEN.map(Kind::as_str).join("|"));
     let name = "self.substring(self.indexOf('/') + 1)";
     [
         ("UnitRef", Rule::about("self.contains('/')", &words::no_unit(FIRST), &["self"])),
