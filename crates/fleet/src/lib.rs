@@ -4,7 +4,9 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`protocol`] | what hub and machine say to each other |
+//! | [`server`] | how machines meet the hub: its authority, enrolment, polls, reports, objects |
 
 #![forbid(unsafe_code)]
 
 pub mod protocol;
+pub mod server;

@@ -55,7 +55,7 @@ pub struct Enroll {
     pub name: String,
     /// Its public key: a point of P-256, uncompressed, as base64.
     pub key: String,
-    /// By that key, over [`possession`] of the token's id and the name: ECDSA with SHA-256, ASN.1, as base64.
+    /// By that key, over [`Enroll::possession`]: ECDSA with SHA-256, ASN.1, as base64.
     pub proof: String,
     /// The age recipient that values for it are encrypted to: `age1…`.
     pub recipient: String,
@@ -82,7 +82,7 @@ pub struct Enrolled {
 pub struct Renew {
     /// The new public key, as [`Enroll::key`].
     pub key: String,
-    /// By the new key, over [`possession`] of the machine's name twice.
+    /// By the new key, over [`Renew::possession`], as [`Enroll::proof`].
     pub proof: String,
 }
 
@@ -265,7 +265,22 @@ pub enum RefusalCode {
     Other,
 }
 
+impl Enroll {
+    /// What the new key signs.
+    pub fn possession(&self) -> Vec<u8> {
+        let id = self.token.split('.').next().unwrap_or_default();
+        possession("enroll", id, &self.name, &self.key, &self.recipient)
+    }
+}
+
+impl Renew {
+    /// What the new key of the machine of this name signs.
+    pub fn possession(&self, name: &str) -> Vec<u8> {
+        possession("renew", name, name, &self.key, "")
+    }
+}
+
 /// What a key signs to show that who asks for its certificate has it.
-pub fn possession(purpose: &str, about: &str, name: &str, key: &str, recipient: &str) -> Vec<u8> {
+fn possession(purpose: &str, about: &str, name: &str, key: &str, recipient: &str) -> Vec<u8> {
     format!("abide {purpose}\n{about}\n{name}\n{key}\n{recipient}\n").into_bytes()
 }

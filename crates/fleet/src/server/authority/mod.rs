@@ -1,0 +1,110 @@
+//! The hub's certificate authority: who is the hub, and who is a machine of this fleet.
+//!
+//! ```text
+//!  root (10 years; its key may be taken away) ──► issuing (2 years) ──► the hub's own (90 days, renewed by the hub)
+//!                                                       └─────────────► machines' (30 days, renewed by them)
+//! ```
+//!
+//! All of it is in one folder, `hub/` of the root's state, for root alone. Keys are P-256. No date is stored twice: whether a
+//! certificate has to be renewed is asked of the certificate.
+
+mod files;
+mod identity;
+mod making;
+
+pub use files::{AuthorityError, Init, Made};
+pub use identity::{Identity, NoIdentity};
+pub use making::{MACHINE_LIFE, MACHINE_SKEW, NotIssued, has_key};
+
+use crate::protocol::Issued;
+use files::Record;
+use rcgen::{Issuer, KeyPair};
+use ring::digest::{SHA256, digest};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// The authority of a hub, as its folder has it.
+pub struct Authority {
+    folder: PathBuf,
+    record: Record,
+    root: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+    issuing: CertificateDer<'static>,
+    server: CertificateDer<'static>,
+    server_key: PrivateKeyDer<'static>,
+}
+
+impl Authority {
+    /// The fleet's identity, as the tree has to have it.
+    pub fn fleet(&self) -> &str {
+        &self.record.fleet
+    }
+
+    /// By which names and addresses machines reach the hub.
+    pub fn names(&self) -> &[String] {
+        &self.record.names
+    }
+
+    /// The root's certificate.
+    pub fn root(&self) -> &CertificateDer<'static> {
+        &self.root
+    }
+
+    /// The same as PEM.
+    pub fn root_pem(&self) -> String {
+        files::pem(&self.root)
+    }
+
+    /// What a token pins the root by: its SHA-256 in lower hexadecimal digits.
+    pub fn root_sha256(&self) -> String {
+        hex(digest(&SHA256, &self.root).as_ref())
+    }
+
+    /// The hub's certificate with what leads to the root and the root itself, and its key.
+    pub fn server(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (vec![self.server.clone(), self.issuing.clone(), self.root.clone()], self.server_key.clone_key())
+    }
+
+    /// A machine's certificate, for the time from now on.
+    ///
+    /// `key` is its public key, an uncompressed point. `serial` is in milliseconds since 1970 and grows from one of its
+    /// certificates to the next.
+    pub fn issue(&self, name: &str, key: &[u8], recipient: &str, serial: i64) -> Result<Issued, NotIssued> {
+        let identity = Identity {
+            name: name.parse().map_err(|_| NotIssued::Name)?,
+            serial,
+            fleet: self.record.fleet.clone(),
+            recipient: recipient.to_owned(),
+        };
+        let certificate = making::machine(&self.issuer, &identity, key)?;
+        let life = MACHINE_LIFE.as_millis() as i64;
+        Ok(Issued {
+            chain: files::pem(&certificate) + &files::pem(&self.issuing),
+            renew_at: (serial + life * 2 / 3) / 1000,
+            expires_at: (serial + life) / 1000,
+            now: serial / 1000,
+        })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authority({})", self.record.fleet)
+    }
+}
+
+/// Lower hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,3 @@
+//! The hub as machines meet it: its authority.
+
+pub mod authority;
