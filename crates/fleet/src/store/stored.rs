@@ -1,0 +1,307 @@
+//! [`Store`] over a database: each call is one transaction.
+
+use super::{
+    Changes, Fact, Machine, Millis, NewMachine, NotEnrolled, Standing, Store, StoreError, Term, Token, Trouble,
+    Written,
+    sql::{Access, Database, End, Statements, failed, sqlite::Sqlite},
+    table::{self, hubs, journal, leader, machines, rollouts, tokens},
+    token::Entry,
+};
+use crate::protocol::Happening;
+use abide_spec::Name;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+/// Opens the store that is named so: a file's path. What isn't there is made.
+pub fn open(database: &str) -> Result<Arc<dyn Store>, StoreError> {
+    let stored = Stored { database: Box::new(Sqlite::open(Path::new(database))?) };
+    stored.database.migrate()?;
+    Ok(Arc::new(stored))
+}
+
+struct Stored {
+    database: Box<dyn Database>,
+}
+
+impl Stored {
+    fn transaction<T>(
+        &self,
+        act: &'static str,
+        access: Access,
+        mut work: impl FnMut(&mut dyn Statements) -> Result<(End, T), StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut made = None;
+        self.database.transaction(act, access, &mut |on| {
+            let (end, value) = work(on)?;
+            made = Some(value);
+            Ok(end)
+        })?;
+        made.ok_or_else(|| failed(act, "the store", Trouble::Failed, "it ended without having begun"))
+    }
+
+    fn read<T>(
+        &self,
+        act: &'static str,
+        mut work: impl FnMut(&mut dyn Statements) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.transaction(act, Access::Read, |from| Ok((End::Undo, work(from)?)))
+    }
+
+    fn write<T>(
+        &self,
+        act: &'static str,
+        mut work: impl FnMut(&mut dyn Statements) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.transaction(act, Access::Write, |to| Ok((End::Keep, work(to)?)))
+    }
+
+    /// Changes what others follow, and nothing if `work` says that there is no news.
+    fn change(
+        &self,
+        act: &'static str,
+        mut work: impl FnMut(&mut dyn Statements, i64) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        self.transaction(act, Access::Write, |to| {
+            let version = table::raise(to)?;
+            let is_news = work(to, version)?;
+            Ok((if is_news { End::Keep } else { End::Undo }, is_news))
+        })
+    }
+
+    /// Changes a machine, if there is such a one and `edit` says that there is something to.
+    fn edit(&self, act: &'static str, name: &Name, edit: impl Fn(&mut Machine) -> bool) -> Result<Edited, StoreError> {
+        let mut edited = Edited::Nobody;
+        self.change(act, |to, version| {
+            let Some(mut machine) = machines::get(to, name)? else { return Ok(false) };
+            let is_news = edit(&mut machine);
+            edited = if is_news { Edited::Changed } else { Edited::Same };
+            if is_news {
+                machines::put(to, [&Machine { version, ..machine }])?;
+            }
+            Ok(is_news)
+        })?;
+        Ok(edited)
+    }
+
+    /// Writes something in a term.
+    fn decide<T>(
+        &self,
+        act: &'static str,
+        term: &Term,
+        mut work: impl FnMut(&mut dyn Statements) -> Result<(End, T), StoreError>,
+    ) -> Result<T, StoreError> {
+        self.transaction(act, Access::Write, |to| {
+            if leader::hold(to, term)? { work(to) } else { Err(StoreError::NotLeading { act, term: term.clone() }) }
+        })
+    }
+}
+
+/// What became of a machine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Edited {
+    Nobody,
+    Same,
+    Changed,
+}
+
+impl Store for Stored {
+    fn put_token(&self, token: &Token) -> Result<(), StoreError> {
+        self.write("keeping a token", |to| tokens::put(to, token))
+    }
+
+    fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.read("listing tokens", tokens::all)
+    }
+
+    fn remove_token(&self, id: &str) -> Result<bool, StoreError> {
+        self.write("removing a token", |to| tokens::remove(to, id))
+    }
+
+    fn enroll(
+        &self,
+        token: &str,
+        secret: &[u8; 32],
+        new: &NewMachine,
+        now: Millis,
+    ) -> Result<Result<(), NotEnrolled>, StoreError> {
+        let mut refused = None;
+        self.change("enrolling a machine", |to, version| {
+            // Of digests: how long comparing them takes says nothing about the secret.
+            let Some(mut token) = tokens::get(to, token)?.filter(|token| token.secret == *secret) else {
+                refused = Some(NotEnrolled::Unknown);
+                return Ok(false);
+            };
+            let known = machines::get(to, &new.name)?;
+            let machine = match (token.judge(new, known.as_ref(), now), known) {
+                (Err(why), _) => {
+                    refused = Some(why);
+                    return Ok(false);
+                }
+                (Ok(Entry::Again), Some(known)) => {
+                    Machine { serial: known.serial.max(new.serial), recipient: new.recipient.clone(), ..known }
+                }
+                (Ok(_), known) => {
+                    token.uses_left -= 1;
+                    tokens::put(to, &token)?;
+                    let numbered = known.map_or(0, |known| known.numbered);
+                    Machine { numbered, ..Machine::new(new, token.labels, now) }
+                }
+            };
+            machines::put(to, [&Machine { version, ..machine }])?;
+            Ok(true)
+        })?;
+        Ok(refused.map_or(Ok(()), Err))
+    }
+
+    fn renew(&self, name: &Name, key: &str, serial: i64) -> Result<bool, StoreError> {
+        let edited = self.edit("renewing a machine's certificate", name, |machine| {
+            let may = machine.revoked_at.is_none() && serial > machine.serial;
+            if may {
+                machine.key = key.to_owned();
+                machine.serial = serial;
+            }
+            may
+        })?;
+        Ok(edited == Edited::Changed)
+    }
+
+    fn adopt(&self, new: &NewMachine, now: Millis) -> Result<bool, StoreError> {
+        self.change("taking in a machine that is known by its certificate alone", |to, version| {
+            let known = machines::get(to, &new.name)?;
+            if Standing::of(known.as_ref(), new.serial) != Standing::Adopt {
+                return Ok(false);
+            }
+            let mut machine = known.unwrap_or_else(|| Machine::new(new, BTreeMap::new(), now));
+            machine.key.clone_from(&new.key);
+            (machine.serial, machine.first_serial) = (new.serial, new.serial);
+            if !new.recipient.is_empty() {
+                machine.recipient.clone_from(&new.recipient);
+            }
+            machines::put(to, [&Machine { version, ..machine }])?;
+            Ok(true)
+        })
+    }
+
+    fn revoke(&self, name: &Name, now: Millis) -> Result<bool, StoreError> {
+        let edited = self.edit("revoking a machine", name, |machine| {
+            let is_news = machine.revoked_at.is_none();
+            machine.revoked_at.get_or_insert(now);
+            is_news
+        })?;
+        Ok(edited != Edited::Nobody)
+    }
+
+    fn label(&self, name: &Name, labels: &BTreeMap<String, Option<String>>) -> Result<bool, StoreError> {
+        let edited = self.edit("labelling a machine", name, |machine| {
+            let before = machine.labels.clone();
+            for (key, value) in labels {
+                match value {
+                    Some(value) => drop(machine.labels.insert(key.clone(), value.clone())),
+                    None => drop(machine.labels.remove(key)),
+                }
+            }
+            machine.labels != before
+        })?;
+        Ok(edited != Edited::Nobody)
+    }
+
+    fn machine(&self, name: &Name) -> Result<Option<Machine>, StoreError> {
+        self.read("looking at a machine", |from| machines::get(from, name))
+    }
+
+    fn happenings(&self, name: &Name) -> Result<Vec<Happening>, StoreError> {
+        self.read("looking at what happened on a machine", |from| machines::happenings(from, name))
+    }
+
+    fn changes(&self, since: i64) -> Result<Changes, StoreError> {
+        self.read("following machines", |from| {
+            // First: what comes between the two questions is then told twice, and not never.
+            let upto = table::counted(from)?;
+            let machines = if upto == since { Vec::new() } else { machines::changed(from, since)? };
+            Ok(Changes { machines, upto })
+        })
+    }
+
+    fn record(&self, now: Millis, facts: &[Fact]) -> Result<(), StoreError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        self.change("recording how machines are", |to, version| machines::record(to, facts, now, version)).map(drop)
+    }
+
+    fn beat(&self, hub: &str, now: Millis) -> Result<(), StoreError> {
+        self.write("saying that this hub process lives", |to| {
+            hubs::beat(to, hub, now)?;
+            let silent = hubs::silent(to, now)?;
+            if !silent.is_empty() {
+                let version = table::raise(to)?;
+                silent.iter().try_for_each(|hub| hubs::forget(to, hub, version))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn hubs(&self) -> Result<Vec<(String, Millis)>, StoreError> {
+        self.read("listing hub processes", hubs::all)
+    }
+
+    fn lead(&self, holder: &str, now: Millis, ttl: Duration) -> Result<Option<Term>, StoreError> {
+        self.write("taking the lead", |to| leader::lead(to, holder, now, ttl))
+    }
+
+    fn resign(&self, term: &Term) -> Result<(), StoreError> {
+        self.write("giving up the lead", |to| leader::resign(to, term))
+    }
+
+    fn write_target(
+        &self,
+        term: &Term,
+        name: &Name,
+        version: i64,
+        target: Option<&Written>,
+    ) -> Result<bool, StoreError> {
+        self.decide("writing what a machine is to be on", term, |to| {
+            let new_version = table::raise(to)?;
+            let found = machines::get(to, name)?.filter(|machine| machine.version == version);
+            let Some(mut machine) = found.filter(|machine| machine.may_be_told(target)) else {
+                return Ok((End::Undo, false));
+            };
+            machine.numbered = target.map_or(machine.numbered, |target| target.number);
+            machine.target = target.cloned();
+            machines::put(to, [&Machine { version: new_version, ..machine }])?;
+            Ok((End::Keep, true))
+        })
+    }
+
+    fn journal(&self, source: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.read("reading a journal", |from| journal::all(from, source))
+    }
+
+    fn append(&self, term: &Term, source: &str, frame: &[u8]) -> Result<(), StoreError> {
+        self.decide("adding to a journal", term, |to| Ok((End::Keep, journal::append(to, source, frame)?)))
+    }
+
+    fn rewrite(&self, term: &Term, source: &str, frames: &[Vec<u8>]) -> Result<(), StoreError> {
+        self.decide("rewriting a journal", term, |to| Ok((End::Keep, journal::rewrite(to, source, frames)?)))
+    }
+
+    fn put_rollouts(&self, term: &Term, json: &str) -> Result<(), StoreError> {
+        self.decide("keeping what roll-outs show", term, |to| Ok((End::Keep, rollouts::put(to, json)?)))
+    }
+
+    fn rollouts(&self) -> Result<Option<String>, StoreError> {
+        self.read("reading what roll-outs show", rollouts::shown)
+    }
+
+    fn set_paused(&self, rollout: &str, paused: bool) -> Result<(), StoreError> {
+        self.change("pausing a roll-out", |to, _| rollouts::set_paused(to, rollout, paused)).map(drop)
+    }
+
+    fn paused(&self) -> Result<BTreeSet<String>, StoreError> {
+        self.read("listing the roll-outs that are paused", rollouts::paused)
+    }
+}

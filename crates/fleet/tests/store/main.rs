@@ -1,0 +1,69 @@
+//! The store of a hub, the same on each database that it can be in.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod calls;
+mod given;
+mod races;
+
+use abide_fleet::store::{Store, open};
+use std::sync::Arc;
+
+/// A database for one test, and how to open the store in it once more.
+trait Place: Sync {
+    fn name(&self) -> String;
+
+    fn open(&self) -> Arc<dyn Store> {
+        open(&self.name()).unwrap()
+    }
+}
+
+/// A file in a folder that goes with it.
+struct File(tempfile::TempDir);
+
+impl File {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+impl Place for File {
+    fn name(&self) -> String {
+        self.0.path().join("hub.sqlite").display().to_string()
+    }
+}
+
+/// The same tests on each.
+macro_rules! on_each {
+    ($($module:ident::$test:ident)*) => {
+        mod sqlite {
+            $(#[test] fn $test() { crate::$module::$test(&crate::File::new()); })*
+        }
+    };
+}
+
+on_each! {
+    calls::tokens_are_kept_until_they_are_removed
+    calls::a_token_lets_in_as_many_as_it_says
+    calls::whoever_may_not_is_told_why
+    calls::a_lost_answer_costs_no_use
+    calls::a_revoked_machine_comes_back_with_new_keys_and_later_numbers
+    calls::certificates_are_renewed_and_adopted
+    calls::labels_are_set_and_taken_away
+    calls::changes_are_told_once
+    calls::what_is_no_news_writes_nothing
+    calls::reports_are_kept_with_what_happened
+    calls::targets_are_written_by_the_leader_at_the_version_it_saw
+    calls::numbers_are_given_once
+    calls::a_lead_is_kept_ended_and_taken
+    calls::what_a_term_decided_stays_and_what_comes_after_it_does_not
+    calls::journals_are_frames_in_order
+    calls::pauses_are_followed
+    calls::hubs_that_fell_silent_are_forgotten
+    calls::all_of_it_is_there_after_a_restart
+    calls::odd_texts_come_back
+    races::a_token_of_three_uses_lets_in_three
+    races::one_leads
+    races::who_follows_misses_nothing
+    races::a_machine_is_told_one_thing
+}
