@@ -15,17 +15,12 @@ use crate::{
     files::FileStore,
     hints::Hints,
     hold::Hold,
+    journal::Journals,
     port::{Inspector, SourceFactory},
     talk::{UNREAD_MAX, converse},
 };
 use abide_reconcile::{Backend, Kind, Limits, SourceId, Time, Unit, spec::kind::SourceSpec};
-use std::{
-    collections::BTreeMap,
-    fmt, fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::mpsc,
@@ -58,6 +53,9 @@ pub struct Parts {
     pub backends: BTreeMap<Kind, Arc<dyn Backend>>,
     /// Who knows and enters instances.
     pub inspector: Arc<dyn Inspector>,
+    /// Where what is decided about each source is written: [`crate::journal::InFolders`] below the state, unless it is to
+    /// outlive this machine.
+    pub journals: Arc<dyn Journals>,
     /// Who makes sources.
     pub factory: Arc<dyn SourceFactory>,
     /// Where backends tell what happened.
@@ -92,14 +90,8 @@ pub enum Mode {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Which sources there are isn't known.
-    #[error("could not read the folder of sources {path}")]
-    Sources {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error("could not read which sources there are")]
+    Sources(#[source] io::Error),
 }
 
 /// An agent that is ready to begin.
@@ -114,19 +106,17 @@ pub struct Agent {
 impl Agent {
     /// Reads which sources there are; nothing is done yet.
     pub fn new(parts: Parts, mode: Mode) -> Result<Self, StartError> {
-        let Parts { paths, hold, clock, limits, backends, inspector, factory, hints, sweep } = parts;
-        let sources = paths.state.join("sources");
-        let ids = ids(&sources).map_err(|source| StartError::Sources { path: sources.clone(), source })?;
+        let Parts { paths, hold, clock, limits, backends, inspector, journals, factory, hints, sweep } = parts;
+        let ids = journals.ids().map_err(StartError::Sources)?;
         let files = FileStore::new(&paths.state.join("files"));
         let start = Start {
             clock,
             limits,
             epoch: hold.epoch(),
             patience: PATIENCE,
-            sources,
             ids,
             hints,
-            means: Means { backends, inspector: Arc::clone(&inspector), factory, files, sweep },
+            means: Means { backends, inspector: Arc::clone(&inspector), journals, factory, files, sweep },
             reach: Reach::Look,
             purpose: None,
         };
@@ -194,17 +184,4 @@ pub fn runtime() -> io::Result<Runtime> {
         .thread_keep_alive(THREAD_KEPT)
         .enable_all()
         .build()
-}
-
-fn ids(folder: &Path) -> io::Result<Vec<SourceId>> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut ids = Vec::new();
-    for entry in entries {
-        let name = entry?.file_name();
-        ids.extend(name.to_str().and_then(|name| name.parse().ok()).map(SourceId));
-    }
-    Ok(ids)
 }

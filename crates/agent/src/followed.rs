@@ -2,7 +2,7 @@
 
 use crate::{
     api,
-    journal::{Accepted, Journal, Record, Refused, State, Suspension},
+    journal::{Accepted, Journal, Record, Refused, State, Suspension, is_same_commit},
 };
 use abide_reconcile::{Complete, Fault, Kind, Permit, Revision, SourceId, Time, Wish};
 use std::{
@@ -181,8 +181,8 @@ impl Followed {
 
     /// The commit that one would go back to: the last that settled and is not in force.
     pub(crate) fn last_good(&self) -> Option<&Accepted> {
-        let present = self.state.accepted.as_ref().map(|accepted| accepted.commit.as_str());
-        self.state.history.iter().rev().find(|accepted| Some(accepted.commit.as_str()) != present)
+        let present = self.state.accepted.as_ref().map_or("", |accepted| accepted.commit.as_str());
+        self.state.history.iter().rev().find(|accepted| !is_same_commit(&accepted.commit, present))
     }
 }
 

@@ -70,6 +70,13 @@ impl Hold {
         Ok(self)
     }
 
+    /// The same, counted as `term` says, which grows from one start to the next whatever directory it has: for who orders
+    /// only by leave of others that count.
+    #[must_use]
+    pub fn of_term(self, term: u64) -> Self {
+        Self { epoch: term, ..self }
+    }
+
     /// For [`crate::Mode::LookOnly`]: holds nothing, counts nothing, and writes nothing.
     pub fn look(state: &Path) -> Result<Self, HoldError> {
         Ok(Self { epoch: count(state)? + 1, _lock: None })

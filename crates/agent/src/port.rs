@@ -1,7 +1,9 @@
 //! What the agent needs of others besides [`abide_reconcile::Backend`]. All of it may block: each call gets a thread.
 
 use crate::api;
-use abide_reconcile::{Digest, Fault, InstanceId, Revision, Source, SourceId, UnitId, spec::kind::SourceSpec};
+use abide_reconcile::{
+    Digest, Fault, GroupStatus, InstanceId, Revision, Source, SourceId, UnitId, spec::kind::SourceSpec,
+};
 use std::{collections::BTreeMap, fmt, net::Ipv4Addr, sync::Arc, time::Duration};
 
 /// What is asked about instances by probes and by people.
@@ -70,6 +72,9 @@ pub trait Reporter: Send + Sync {
 
     /// The source itself changed.
     fn source(&self, source: SourceReport);
+
+    /// How far the groups of the source's wish are, if that changed. Most sources have none.
+    fn groups(&self, _groups: Vec<GroupStatus>) {}
 
     /// Something that a person would want to see.
     fn happened(&self, unit: &UnitId, what: Happened, text: &str);

@@ -3,7 +3,7 @@
 //! One telling is under way at a time, so that what is newer never comes first; what changes meanwhile waits for the next.
 
 use crate::port::{Reporter, SourceReport, UnitReport};
-use abide_reconcile::UnitId;
+use abide_reconcile::{GroupStatus, UnitId};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -25,6 +25,8 @@ pub(crate) struct Telling {
     is_under_way: bool,
     /// What it was told last of the source itself.
     source: Option<SourceReport>,
+    /// And of its groups.
+    groups: Vec<GroupStatus>,
 }
 
 /// What is to be told next.
@@ -37,7 +39,15 @@ pub(crate) enum Next {
 
 impl Telling {
     pub(crate) fn new(reporter: Arc<dyn Reporter>, number: u64) -> Self {
-        Self { reporter, number, known: None, waiting: BTreeSet::new(), is_under_way: false, source: None }
+        Self {
+            reporter,
+            number,
+            known: None,
+            waiting: BTreeSet::new(),
+            is_under_way: false,
+            source: None,
+            groups: Vec::new(),
+        }
     }
 
     /// Notes which of these units it has to be told of; `is_its` says whether a unit is of the source.
@@ -86,6 +96,14 @@ impl Telling {
         if self.source.as_ref() != Some(&source) {
             self.source = Some(source.clone());
             self.reporter.source(source);
+        }
+    }
+
+    /// Tells of the source's groups, if that is news.
+    pub(crate) fn tell_groups(&mut self, groups: Vec<GroupStatus>) {
+        if self.groups != groups {
+            self.groups.clone_from(&groups);
+            self.reporter.groups(groups);
         }
     }
 }

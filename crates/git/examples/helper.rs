@@ -4,7 +4,7 @@
 //! program by `/proc/self/exe`, as in the product. As a repository's hook (`helper hook NAME --root DIR`) it says what it would ask the
 //! agent about, and refuses a tree that is invalid.
 
-use abide_git::{GitSource, Oid, Settings, hook, revision, tree};
+use abide_git::{GitSource, Oid, Settings, cache::History, hook, revision, tree};
 use abide_reconcile::{Attend, Progress, Source, SourceId};
 use abide_spec::{Context, Scope, kind::Grants};
 use std::{env, error::Error, ffi::OsStr, path::PathBuf, process::ExitCode};
@@ -71,6 +71,8 @@ fn follow(arguments: &str) -> Result<String, Box<dyn Error>> {
         program: "/proc/self/exe".into(),
         said: None,
         keep: Vec::new(),
+        history: History::None,
+        reading: None,
         bounds: Default::default(),
     };
     Ok(GitSource::new(settings)?.next(&Patient)?.commit)

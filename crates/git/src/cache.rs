@@ -10,12 +10,24 @@ use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
 };
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeSet, HashSet},
     fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
+
+/// How much of a commit's history a cache has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum History {
+    /// None: the commit alone, with all that it needs.
+    #[default]
+    None,
+    /// All of it, each commit with all that it needs: for who hands it on.
+    Whole,
+}
 
 const CURRENT: &str = "repo.git";
 const NEXT: &str = "repo.git.new";
@@ -102,12 +114,13 @@ pub(crate) struct Store {
     repository: Repository,
     /// Packs that were there already.
     packs: BTreeSet<PathBuf>,
+    history: History,
     is_new: bool,
 }
 
 impl Store {
     /// Opens the cache, or makes it anew with the commits `keep` where it is missing, damaged or in too many packs.
-    pub(crate) fn open(directory: &Path, keep: &[Oid]) -> Result<Self, CacheError> {
+    pub(crate) fn open(directory: &Path, keep: &[Oid], history: History) -> Result<Self, CacheError> {
         let current = directory.join(CURRENT);
         let previous = directory.join(PREVIOUS);
         if !current.exists() && previous.exists() {
@@ -116,14 +129,14 @@ impl Store {
         sweep(&current);
         match (Repository::open_bare(&current), packs(&current)) {
             (Ok(repository), Ok(packs)) if packs.len() < PACKS_MAX => {
-                Ok(Self { directory: directory.to_owned(), repository, packs, is_new: false })
+                Ok(Self { directory: directory.to_owned(), repository, packs, history, is_new: false })
             }
-            _ => Self::anew(directory, keep),
+            _ => Self::anew(directory, keep, history),
         }
     }
 
     /// Makes an empty cache, and copies the commits `keep` from the present one as far as they are there.
-    pub(crate) fn anew(directory: &Path, keep: &[Oid]) -> Result<Self, CacheError> {
+    pub(crate) fn anew(directory: &Path, keep: &[Oid], history: History) -> Result<Self, CacheError> {
         let path = directory.join(NEXT);
         if path.exists() {
             fs::remove_dir_all(&path).map_err(disk("removing", &path))?;
@@ -132,13 +145,13 @@ impl Store {
         options.bare(true).external_template(false).no_reinit(true);
         let objects = |source| CacheError::Objects { path: path.clone(), source };
         let repository = Repository::init_opts(&path, &options).map_err(objects)?;
-        let store = Self { directory: directory.to_owned(), repository, packs: BTreeSet::new(), is_new: true };
+        let store = Self { directory: directory.to_owned(), repository, packs: BTreeSet::new(), history, is_new: true };
         if let Ok(current) = Repository::open_bare(directory.join(CURRENT)) {
             for id in keep {
                 // One that is damaged is what the new cache is made for.
-                let copied = pack(&current, *id, None).and_then(|pack| store.receive(|to| send(pack, to)));
+                let copied = pack(&current, *id, &[], history).and_then(|pack| store.receive(|to| send(pack, to)));
                 if copied.is_ok() {
-                    store.check(*id)?;
+                    store.check(*id, &[])?;
                 }
             }
         }
@@ -172,12 +185,22 @@ impl Store {
         self.receive(|pack| io::copy(from, pack).map(|_| ()).map_err(CacheError::Receive))
     }
 
-    /// Checks that a commit's tree is complete, and notes that its history is not here.
-    pub(crate) fn check(&self, commit: Oid) -> Result<(), CacheError> {
+    /// Checks that a commit is complete, with its history or noting that this is not here. What `known` have was checked.
+    pub(crate) fn check(&self, commit: Oid, known: &[Oid]) -> Result<(), CacheError> {
         let path = self.path().to_owned();
         let objects = |source| CacheError::Objects { path: path.clone(), source };
-        if let Some(missing) = missing(&self.repository, commit).map_err(objects)? {
-            return Err(CacheError::Incomplete { commit, missing });
+        let commits = match self.history {
+            History::None => vec![commit],
+            History::Whole => walk(&self.repository, commit, known).map_err(objects)?,
+        };
+        let mut seen = HashSet::new();
+        for commit in commits {
+            if let Some(missing) = missing(&self.repository, commit, &mut seen).map_err(objects)? {
+                return Err(CacheError::Incomplete { commit, missing });
+            }
+        }
+        if self.history == History::Whole {
+            return Ok(());
         }
         let list = path.join("shallow");
         let line = format!("{commit}\n");
@@ -276,14 +299,25 @@ fn sync_all(path: &Path) -> io::Result<()> {
 }
 
 fn is_complete(repository: &Repository, commit: Oid) -> bool {
-    matches!(missing(repository, commit), Ok(None))
+    matches!(missing(repository, commit, &mut HashSet::new()), Ok(None))
 }
 
-/// The first object that a commit needs and that is not there. Fails if one that is needed to know can't be read.
-fn missing(repository: &Repository, commit: Oid) -> Result<Option<Oid>, git2::Error> {
+/// A commit and those that it descends from, but for what `known` are or descend from, as far as they are there.
+fn walk(repository: &Repository, commit: Oid, known: &[Oid]) -> Result<Vec<Oid>, git2::Error> {
+    let mut walk = repository.revwalk()?;
+    walk.push(commit)?;
+    for id in known.iter().filter(|id| **id != commit && repository.find_commit(**id).is_ok()) {
+        walk.hide(*id)?;
+    }
+    walk.collect()
+}
+
+/// The first object that a commit needs and that is not there. Fails if one that is needed to know can't be read. What is
+/// in `seen` is there.
+fn missing(repository: &Repository, commit: Oid, seen: &mut HashSet<Oid>) -> Result<Option<Oid>, git2::Error> {
     let odb = repository.odb()?;
     let mut missing = None;
-    visit(repository, repository.find_commit(commit)?.tree_id(), &mut HashSet::new(), &mut |id, is_tree| {
+    visit(repository, repository.find_commit(commit)?.tree_id(), seen, &mut |id, is_tree| {
         if !is_tree && missing.is_none() && !is_there(&odb, id) {
             missing = Some(id);
         }
@@ -320,16 +354,27 @@ fn visit(
     Ok(())
 }
 
-/// The pack of a commit without its history, and without what commit `have` has. Fails if anything of it is missing.
-pub(crate) fn pack(from: &Repository, commit: Oid, have: Option<Oid>) -> Result<PackBuilder<'_>, git2::Error> {
-    let mut seen = HashSet::new();
-    if let Some(have) = have.and_then(|have| from.find_commit(have).ok()) {
-        // If that one is damaged here, more is sent than needed.
-        drop(visit(from, have.tree_id(), &mut seen, &mut |_, _| Ok(())));
-    }
+/// The pack of a commit, without what the commits `have` have. Fails if anything of it is missing.
+pub(crate) fn pack<'a>(
+    from: &'a Repository,
+    commit: Oid,
+    have: &[Oid],
+    history: History,
+) -> Result<PackBuilder<'a>, git2::Error> {
     let mut pack = from.packbuilder()?;
-    pack.insert_object(commit, None)?;
-    visit(from, from.find_commit(commit)?.tree_id(), &mut seen, &mut |id, _| pack.insert_object(id, None))?;
+    let mut seen = HashSet::new();
+    // If one of these is damaged here, more is sent than needed.
+    for had in have.iter().filter_map(|have| from.find_commit(*have).ok()) {
+        drop(visit(from, had.tree_id(), &mut seen, &mut |_, _| Ok(())));
+    }
+    let commits = match history {
+        History::None => vec![commit],
+        History::Whole => walk(from, commit, have)?,
+    };
+    for commit in commits {
+        pack.insert_object(commit, None)?;
+        visit(from, from.find_commit(commit)?.tree_id(), &mut seen, &mut |id, _| pack.insert_object(id, None))?;
+    }
     Ok(pack)
 }
 

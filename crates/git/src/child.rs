@@ -7,7 +7,7 @@
 //! further than that owner could; the pack follows its answer, through a pipe, into a second child that stores it.
 
 use crate::{
-    cache::{self, CacheError, Store},
+    cache::{self, CacheError, History, Store},
     remote::{Remote, RemoteError, Secrets},
 };
 use git2::{ErrorCode, Oid, Repository, RepositoryOpenFlags};
@@ -30,7 +30,7 @@ pub(crate) enum Job {
     /// Bring the tip of a remote branch into the cache. [`Secrets`] come on stdin.
     Fetch { url: String, branch: String, deadline: Duration, store: Storing },
     /// Tell the tip of a local branch; unless it is one of `known`, its pack without what the first of them has follows.
-    Read { path: PathBuf, branch: String, known: Vec<String> },
+    Read { path: PathBuf, branch: String, known: Vec<String>, history: History },
     /// Store the pack on stdin, which has this commit.
     Store { commit: String, store: Storing },
 }
@@ -45,6 +45,8 @@ pub(crate) struct Storing {
     pub(crate) keep: Vec<String>,
     /// Whether to make it anew whatever there is.
     pub(crate) is_anew: bool,
+    /// How much to keep of what comes.
+    pub(crate) history: History,
     /// More bytes than this are no configuration.
     pub(crate) bytes_max: u64,
 }
@@ -85,7 +87,7 @@ pub fn fetch_child(job: &OsStr) -> ExitCode {
     let job = job.and_then(|text| serde_json::from_str(text).map_err(|error| error.to_string()));
     let result = match job {
         Ok(Job::Fetch { url, branch, deadline, store }) => fetch(&url, &branch, deadline, &store),
-        Ok(Job::Read { path, branch, known }) => return exit(read(&path, &branch, &known)),
+        Ok(Job::Read { path, branch, known, history }) => return exit(read(&path, &branch, &known, history)),
         Ok(Job::Store { commit, store }) => store_pack(&commit, &store),
         Err(why) => Err(JobError::Text(format!("this command is for the agent alone: {why}"))),
     };
@@ -125,7 +127,8 @@ fn ids(texts: &[String]) -> Vec<Oid> {
 impl Storing {
     fn open(&self) -> Result<Store, CacheError> {
         let keep = ids(&self.keep);
-        if self.is_anew { Store::anew(&self.directory, &keep) } else { Store::open(&self.directory, &keep) }
+        let (directory, history) = (&self.directory, self.history);
+        if self.is_anew { Store::anew(directory, &keep, history) } else { Store::open(directory, &keep, history) }
     }
 }
 
@@ -139,14 +142,15 @@ fn fetch(url: &str, branch: &str, deadline: Duration, storing: &Storing) -> Resu
     let store = storing.open()?;
     if !store.has(tip) {
         let have = ids(&storing.keep).into_iter().find(|id| store.has(*id));
-        store.receive(|pack| remote.fetch(tip, have, pack, storing.bytes_max).map_err(JobError::from))?;
+        let history = storing.history;
+        store.receive(|pack| remote.fetch(tip, have, history, pack, storing.bytes_max).map_err(JobError::from))?;
     }
-    store.check(tip)?;
+    store.check(tip, &ids(&storing.keep))?;
     store.finish()?;
     Ok(Answer::Tip { commit: tip.to_string() })
 }
 
-fn read(path: &Path, branch: &str, known: &[String]) -> Result<(), JobError> {
+fn read(path: &Path, branch: &str, known: &[String], history: History) -> Result<(), JobError> {
     let no_more: [&OsStr; 0] = [];
     let opened = Repository::open_ext(path, RepositoryOpenFlags::NO_SEARCH, no_more);
     let repository = opened.map_err(|error| JobError::Text(unreadable(path, &error)))?;
@@ -160,7 +164,7 @@ fn read(path: &Path, branch: &str, known: &[String]) -> Result<(), JobError> {
         return Ok(send(&Answer::Tip { commit })?);
     }
     // All that can be missing is found before anything is promised.
-    let pack = cache::pack(&repository, tip, ids(known).into_iter().next())?;
+    let pack = cache::pack(&repository, tip, &ids(&known[..known.len().min(1)]), history)?;
     send(&Answer::Tip { commit })?;
     if cache::send(pack, &mut io::stdout()).is_err() {
         // Who reads the pack sees it end too early, and says so.
@@ -193,7 +197,7 @@ fn store_pack(commit: &str, storing: &Storing) -> Result<Answer, JobError> {
     let store = storing.open()?;
     let id = Oid::from_str(commit)?;
     store.write_pack(&mut Bounded { from: &mut io::stdin(), left: storing.bytes_max })?;
-    store.check(id)?;
+    store.check(id, &ids(&storing.keep))?;
     store.finish()?;
     Ok(Answer::Tip { commit: commit.to_owned() })
 }

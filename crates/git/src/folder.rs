@@ -66,7 +66,7 @@ pub fn of_folder(folder: &Path) -> Result<Snapshot, SnapshotError> {
 pub fn commit(folder: &Path, directory: &Path) -> Result<Oid, CommitError> {
     crate::start();
     let _lock = cache::lock(directory)?;
-    let store = cache::Store::open(directory, &[])?;
+    let store = cache::Store::open(directory, &[], cache::History::None)?;
     let shown = folder.display().to_string();
     let opened =
         Folder::open(folder).map_err(|why| CommitError::Read { folder: shown.clone(), why: why.desc().to_owned() })?;
@@ -88,7 +88,7 @@ pub fn commit(folder: &Path, directory: &Path) -> Result<Oid, CommitError> {
         let mut bytes = git2::Buf::new();
         pack.dump(&memory, &mut bytes).map_err(write)?;
         store.write_pack(&mut &bytes[..])?;
-        store.check(id)?;
+        store.check(id, &[])?;
     }
     store.finish()?;
     Ok(id)

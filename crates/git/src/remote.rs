@@ -4,6 +4,7 @@
 //! followed, on the same host alone, so that the token never goes anywhere else. Then a poll is one `POST`.
 
 use crate::{
+    cache::History,
     packet::{self, Packet, PacketError, printable},
     upload_pack::{self, Advertisement},
 };
@@ -142,11 +143,12 @@ impl Remote {
         tip.map_err(|error| self.late(error, end))
     }
 
-    /// Writes the pack of commit `want`, without its history and what commit `have` has already, to `pack`.
+    /// Writes the pack of commit `want`, without what commit `have` has already, to `pack`.
     pub(crate) fn fetch(
         &mut self,
         want: Oid,
         have: Option<Oid>,
+        history: History,
         pack: &mut dyn Write,
         bytes_max: u64,
     ) -> Result<(), RemoteError> {
@@ -156,12 +158,12 @@ impl Remote {
         }
         let request = match &self.able {
             Some(Advertisement::V0 { capabilities, .. }) => {
-                if !capabilities.iter().any(|word| word == "shallow") {
+                if history == History::None && !capabilities.iter().any(|word| word == "shallow") {
                     return Err(RemoteError::NoShallow);
                 }
-                upload_pack::fetch_v0(want, have)
+                upload_pack::fetch_v0(want, have, history)
             }
-            _ => upload_pack::fetch_v2(want, have),
+            _ => upload_pack::fetch_v2(want, have, history),
         };
         let result = self.post(&request, end).and_then(|mut body| {
             upload_pack::read_pack(&mut body, pack, bytes_max)?;

@@ -56,9 +56,13 @@ pub enum ReopenError {
 /// What a commit that is in the source's cache says, without asking anybody.
 pub fn reopen(settings: &Settings, commit: &str) -> Result<Revision, ReopenError> {
     let id = Oid::from_str(commit).map_err(|_| ReopenError::Id(commit.to_owned()))?;
+    let cache = cache::open(&settings.directory)?;
+    if let Some(reading) = &settings.reading {
+        return Ok(reading.read(cache, id)?);
+    }
     let context = Context { scope: &settings.id.0, grants: &settings.grants };
     let path = settings.repository.path.as_deref().unwrap_or_default();
-    Ok(revise(cache::open(&settings.directory)?, id, path, context)?)
+    Ok(revise(cache, id, path, context)?)
 }
 
 /// Reads the folder `path` of a commit as a source's wish. A commit that can't be used is a wish that is refused, with

@@ -5,24 +5,27 @@
 //! source's interval; when it is reached again, the state is said again, for whoever shows that it was lost.
 
 use crate::{
-    cache,
+    cache::{self, History},
     child::{Answer, Job, Storing},
     location::{self, BadLocation, Location},
     packet::printable,
     remote::{Remote, Secrets},
     revision::{ReopenError, reopen},
+    snapshot::SnapshotError,
     watch::{Waker, Watch},
     worker::{Input, Means, WorkError, Worker},
 };
 use abide_host::child::Rights;
 use abide_reconcile::{Attend, Fault, Progress, Revision, Source, SourceId, Wish};
 use abide_spec::kind::{self, Credentials, Grants};
-use git2::{Oid, Reference};
+use git2::{Oid, Reference, Repository};
 use std::{
+    fmt,
     fs::{self, File},
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -52,8 +55,19 @@ pub struct Settings {
     pub said: Option<String>,
     /// Commits that must not get lost, the newest first.
     pub keep: Vec<String>,
+    /// How much of the history to have.
+    pub history: History,
+    /// How commits are read, if not as the units below one path.
+    pub reading: Option<Arc<dyn Reading>>,
     /// Deadlines and sizes.
     pub bounds: Bounds,
+}
+
+/// How a commit becomes a wish.
+pub trait Reading: fmt::Debug + Send + Sync {
+    /// Reads a commit of the cache. One that can't be used is a wish that is refused; only objects that can't be read are
+    /// an error.
+    fn read(&self, cache: Repository, commit: Oid) -> Result<Revision, SnapshotError>;
 }
 
 /// How long things may take, and how big they may be.
@@ -209,7 +223,8 @@ impl GitSource {
             _ => self.settings.keep.clone(),
         };
         let known: Vec<String> = known.into_iter().filter(|id| self.has(id)).collect();
-        let job = |known| Job::Read { path: path.to_owned(), branch: self.settings.repository.branch.clone(), known };
+        let Settings { repository: kind::GitSource { branch, .. }, history, .. } = &self.settings;
+        let job = |known| Job::Read { path: path.to_owned(), branch: branch.clone(), known, history: *history };
         let mut reader = self.start(&job(known.clone()), rights, Input::Bytes(&[]))?;
         let answer = reader.answer(attend).map_err(|error| self.unworkable(error))?;
         let commit = match &answer {
@@ -298,9 +313,10 @@ impl GitSource {
     }
 
     fn storing(&self, is_anew: bool) -> Storing {
-        let Settings { directory, keep, bounds, .. } = &self.settings;
+        let Settings { directory, keep, history, bounds, .. } = &self.settings;
         let is_anew = is_anew || self.is_cache_damaged;
-        Storing { directory: directory.clone(), keep: keep.clone(), is_anew, bytes_max: bounds.pack_bytes }
+        let (directory, keep) = (directory.clone(), keep.clone());
+        Storing { directory, keep, is_anew, history: *history, bytes_max: bounds.pack_bytes }
     }
 
     fn start(&self, job: &Job, rights: Rights, input: Input<'_>) -> Result<Worker, LookError> {

@@ -1,7 +1,8 @@
 //! The messages of `git-upload-pack`: protocol version 2 (gitprotocol-v2(5)), and version 0 (gitprotocol-pack(5)) for
-//! servers that know no other. Only what is needed to get one commit without its history.
+//! servers that know no other. Only what is needed to get one commit, with or without its history.
 
 use crate::{
+    cache::History,
     packet::{self, Packet, line, printable},
     remote::{RemoteError, data},
 };
@@ -98,25 +99,36 @@ pub(crate) fn read_tip(from: &mut dyn Read, name: &str) -> Result<Option<Oid>, R
     }
 }
 
-/// Asks for a commit without its history. `have` must be complete but for its own history: it is declared shallow, or the
-/// server would count on the objects of its ancestors.
-pub(crate) fn fetch_v2(want: Oid, have: Option<Oid>) -> String {
+/// Asks for a commit. `have` must be complete but for its own history, if none is wanted: it is declared shallow then, or
+/// the server would count on the objects of its ancestors.
+pub(crate) fn fetch_v2(want: Oid, have: Option<Oid>, history: History) -> String {
     let mut request = line("command=fetch") + &line("object-format=sha1") + "0001";
-    request += &(line("ofs-delta") + &line("no-progress") + &line("deepen 1"));
+    request += &(line("ofs-delta") + &line("no-progress"));
+    if history == History::None {
+        request += &line("deepen 1");
+    }
     if let Some(have) = have {
-        request += &(line("thin-pack") + &line(&format!("shallow {have}")) + &line(&format!("have {have}")));
+        request += &line("thin-pack");
+        if history == History::None {
+            request += &line(&format!("shallow {have}"));
+        }
+        request += &line(&format!("have {have}"));
     }
     request + &line(&format!("want {want}")) + &line("done") + "0000"
 }
 
 /// [`fetch_v2`], as version 0 has it.
-pub(crate) fn fetch_v0(want: Oid, have: Option<Oid>) -> String {
+pub(crate) fn fetch_v0(want: Oid, have: Option<Oid>, history: History) -> String {
     let thin = if have.is_some() { " thin-pack" } else { "" };
-    let mut request = line(&format!("want {want} side-band-64k ofs-delta no-progress shallow{thin}"));
-    if let Some(have) = have {
-        request += &line(&format!("shallow {have}"));
+    let shallow = if history == History::None { " shallow" } else { "" };
+    let mut request = line(&format!("want {want} side-band-64k ofs-delta no-progress{shallow}{thin}"));
+    if history == History::None {
+        if let Some(have) = have {
+            request += &line(&format!("shallow {have}"));
+        }
+        request += &line("deepen 1");
     }
-    request += &(line("deepen 1") + "0000");
+    request += "0000";
     if let Some(have) = have {
         request += &line(&format!("have {have}"));
     }

@@ -62,7 +62,8 @@ pub trait Source: Send {
 /// What a source says, and which commit says it.
 #[derive(Clone, Debug)]
 pub struct Revision {
-    /// The commit's id in hexadecimal; empty where there is none (a branch that was deleted).
+    /// The commit's id in hexadecimal; empty where there is none (a branch that was deleted). Where more than the commit
+    /// makes the wish, what tells that apart follows a `+`.
     pub commit: String,
     /// The first line of its message.
     pub summary: String,

@@ -6,7 +6,7 @@
 use super::{Attending, Driver, Pause, Reach};
 use crate::{
     followed::{By, Followed},
-    journal::{self, Record as Entry, Verdicts},
+    journal::{self, Record as Entry, Verdicts, is_same_commit},
     news::About,
     port::Happened,
 };
@@ -267,7 +267,8 @@ impl Driver {
         let told = followed.told.get(&generation);
         let (commit, summary) = told.map(|told| (told.commit.clone(), told.summary.clone())).unwrap_or_default();
         // Late finds of the commit that was rolled back are no reason to return to it.
-        let is_newer = |over: &str| told.is_some_and(|told| told.by == By::Source && told.commit != over);
+        let is_newer =
+            |over: &str| told.is_some_and(|told| told.by == By::Source && !is_same_commit(&told.commit, over));
         let ends_pin = followed.state.pin.as_ref().is_some_and(|(_, over)| is_newer(over));
         let mut entries: Vec<Entry> = ends_pin.then_some(Entry::Unpinned).into_iter().collect();
         entries.push(Entry::Accepted(journal::Accepted { generation, commit, summary, owned_before, removals }));

@@ -44,9 +44,9 @@ impl Driver {
             return send(answer, self.stream(stopping));
         };
         if !self.followed.contains_key(&id) {
-            let folder = self.folder.join(id.to_string());
+            let asked = id.clone();
             return self.call(
-                move |_| begin(&folder),
+                move |means| begin(&*means.journals, &asked),
                 move |driver, begun| match begun {
                     Ok(journal) => {
                         driver.enter(&id, Some(journal));

@@ -210,11 +210,11 @@ impl Driver {
             return say(answer, Err(format!("{path} is a folder, and the request says to follow {}", spec.follow)));
         };
         git.url = path;
-        let (folder, asked, kept) = (self.folder.join(id.to_string()), id.clone(), spec.clone());
+        let (asked, kept) = (id.clone(), spec.clone());
         let is_known = self.followed.contains_key(&id);
         self.call(
             move |means| {
-                let journal = if is_known { None } else { Some(begin(&folder)?) };
+                let journal = if is_known { None } else { Some(begin(&*means.journals, &asked)?) };
                 Ok((means.kept(means.factory.commit_folder(&asked, &spec))?, journal))
             },
             move |driver, result: Result<_, Fault>| match result {
@@ -259,13 +259,12 @@ impl Driver {
         spec: SourceSpec,
         then: impl FnOnce(&mut Driver, Result<Opened, Fault>) + Send + 'static,
     ) {
-        let folder = self.folder.join(id.to_string());
         let is_known = self.followed.contains_key(&id);
         let opening = Opening { id: id.clone(), spec, said: None, keep: Vec::new() };
         self.call(
             move |means| {
                 let opened = means.factory.open(&opening)?;
-                let journal = if is_known { None } else { Some(begin(&folder)?) };
+                let journal = if is_known { None } else { Some(begin(&*means.journals, &opening.id)?) };
                 Ok((opened, journal))
             },
             move |driver, result: Result<_, Fault>| {

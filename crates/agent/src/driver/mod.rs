@@ -39,7 +39,6 @@ use judge::Judge;
 use std::{
     collections::{BTreeMap, VecDeque},
     future::Future,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -74,9 +73,7 @@ pub(crate) struct Start {
     pub(crate) epoch: u64,
     /// How long a commit may take to settle before its followers are told that it failed.
     pub(crate) patience: Time,
-    /// `sources/` of the state directory.
-    pub(crate) sources: PathBuf,
-    /// What is in there.
+    /// The sources that have journals.
     pub(crate) ids: Vec<SourceId>,
     pub(crate) hints: Hints,
     pub(crate) means: Means,
@@ -97,7 +94,6 @@ pub(crate) struct Driver {
     /// What the guard said it would hold, when somebody asked: it may be permitted before the commit comes.
     previewed: VecDeque<Permit>,
     early: Early,
-    folder: PathBuf,
     listeners: u64,
     patience: Time,
     reach: Reach,
@@ -131,7 +127,6 @@ impl Loop {
             ring: Ring::new(),
             previewed: VecDeque::new(),
             early: Early::new(start.clock.now()),
-            folder: start.sources,
             listeners: 0,
             patience: start.patience,
             reach: start.reach,

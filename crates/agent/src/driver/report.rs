@@ -27,8 +27,13 @@ impl Driver {
         }
         let is_told = |followed: &&Followed| followed.telling.is_some() && followed.restoring == Restoring::Over;
         let told: Vec<SourceId> = self.followed.values().filter(is_told).map(|followed| followed.id.clone()).collect();
+        let groups = if told.is_empty() { Vec::new() } else { self.core.groups() };
         for id in told {
             self.tell_reporter(&id);
+            let groups = groups.iter().filter(|group| group.id.source == id).cloned().collect();
+            if let Some(telling) = self.followed.get_mut(&id).and_then(|followed| followed.telling.as_mut()) {
+                telling.tell_groups(groups);
+            }
         }
     }
 

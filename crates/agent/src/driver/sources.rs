@@ -18,23 +18,23 @@ use super::{Driver, Reach, desk::with_sources};
 use crate::{
     api,
     followed::{By, Followed, Restoring, Waiting},
-    journal::{Journal, Origin, Record, Refused, State, Suspension},
+    journal::{Journal, Journals, Origin, Record, Refused, State, Suspension, is_same_commit},
     listen::Listener,
     news::About,
     port::{Opened, Opening},
     telling::Telling,
 };
 use abide_reconcile::{Accepted, Event, Fault, Progress, Revision, SourceId, Wish};
-use std::{fs, path::Path, sync::Arc};
+use std::sync::Arc;
 
 impl Driver {
     /// Takes up what an earlier run left: every journal, and the commits that were accepted.
     pub(super) fn restore(&mut self, ids: Vec<SourceId>) {
         for id in ids {
-            let path = self.folder.join(id.to_string()).join("journal");
+            let journals = &*self.means.journals;
             let loaded = match self.reach {
-                Reach::Look => Journal::look(&path).map(|state| (None, state)),
-                _ => Journal::open(&path).map(|(journal, state)| (Some(journal), state)),
+                Reach::Look => Journal::look(journals, &id).map(|state| (None, state)),
+                _ => Journal::open(journals, &id).map(|(journal, state)| (Some(journal), state)),
             };
             let loaded = loaded.map_err(|error| {
                 tracing::error!(source = %id, %error, "its units are left alone");
@@ -186,7 +186,7 @@ impl Driver {
             return;
         }
         followed.said = said;
-        if followed.state.pin.as_ref().is_none_or(|(_, over)| *over != revision.commit) {
+        if followed.state.pin.as_ref().is_none_or(|(_, over)| !is_same_commit(over, &revision.commit)) {
             self.wait_to_tell(id, Waiting { revision, by: By::Source });
         }
     }
@@ -310,14 +310,7 @@ impl Driver {
     }
 }
 
-/// A source's folder and journal, new, and there after a crash.
-pub(super) fn begin(folder: &Path) -> Result<(Journal, State), Fault> {
-    let sync = |folder: &Path| folder.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all());
-    let made = fs::create_dir_all(folder).and_then(|()| {
-        // `sources/` itself may be new, too.
-        sync(folder)?;
-        folder.parent().map_or(Ok(()), sync)
-    });
-    made.map_err(|error| Fault::Again(format!("creating {}: {error}", folder.display()).into()))?;
-    Journal::open(&folder.join("journal")).map_err(|error| Fault::Again(with_sources(&error).into()))
+/// The journal of a source that was never heard of.
+pub(super) fn begin(journals: &dyn Journals, id: &SourceId) -> Result<(Journal, State), Fault> {
+    Journal::open(journals, id).map_err(|error| Fault::Again(with_sources(&error).into()))
 }

@@ -5,6 +5,7 @@ use crate::{
     agent::Sweep,
     api::Request,
     files::FileStore,
+    journal::Journals,
     port::{Inspector, SourceFactory},
     talk::Asked,
 };
@@ -63,6 +64,7 @@ pub(crate) struct Means {
     pub(crate) backends: BTreeMap<Kind, Arc<dyn Backend>>,
     pub(crate) inspector: Arc<dyn Inspector>,
     pub(crate) factory: Arc<dyn SourceFactory>,
+    pub(crate) journals: Arc<dyn Journals>,
     pub(crate) files: FileStore,
     pub(crate) sweep: Sweep,
 }

@@ -8,6 +8,7 @@
 //! is lost. A broken frame with a whole one behind it is no crash but damage, and refused: what a journal holds must not
 //! be guessed at. A torn frame can't hide a whole one, since no text contains a frame's head.
 
+use abide_reconcile::SourceId;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -32,6 +33,15 @@ pub enum OpenError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// It is no file, and what it is in said no.
+    #[error("could not read the journal of {id}")]
+    Elsewhere {
+        /// Of which source.
+        id: SourceId,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It was written by a later release, or by something else.
     #[error(

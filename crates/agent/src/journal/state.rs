@@ -178,12 +178,19 @@ impl State {
 
     fn settle(&mut self, commit: &str) {
         let Some(accepted) = self.accepted.as_ref().filter(|accepted| accepted.commit == commit) else { return };
-        self.history.retain(|before| before.commit != commit);
+        self.history.retain(|before| !is_same_commit(&before.commit, commit));
         self.history.push_back(accepted.clone());
         if self.history.len() > HISTORY_MAX {
             self.history.pop_front();
         }
     }
+}
+
+/// Whether two revisions are of one commit. What follows a `+` is what a source adds to it: one commit may be another wish
+/// when something else changes, as who is in a fleet.
+pub fn is_same_commit<'a>(one: &'a str, other: &'a str) -> bool {
+    let base = |revision: &'a str| revision.split_once('+').map_or(revision, |(commit, _)| commit);
+    base(one) == base(other)
 }
 
 fn want(unit: Arc<Unit>) -> Arc<Want> {

@@ -1,10 +1,14 @@
-use super::*;
+use super::{frame::Frames, place::InFile, *};
 use abide_reconcile::{
     Digest, Kind, Name, Permit, Reclaim, SourceId, Unit, UnitId, UnitSpec,
     spec::kind::{SourceSpec, VolumeSpec},
 };
-use std::slice;
-use std::{fs, sync::Arc};
+use std::{fs, path::Path, slice, sync::Arc};
+
+fn open(path: &Path) -> Result<(Journal, State), LoadError> {
+    let (medium, frames) = InFile::open(path)?;
+    Journal::begin(Box::new(medium), &frames)
+}
 
 fn unit_id(name: &str) -> UnitId {
     UnitId { scope: Name::new("infra").unwrap(), kind: Kind::Volume, name: Name::new(name).unwrap(), index: 0 }
@@ -89,7 +93,7 @@ fn a_cut_at_any_byte_leaves_what_was_synced() {
     // In memory: it is synced some thousand times.
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let path = folder.path().join("journal");
-    let (mut journal, _) = Journal::open(&path).unwrap();
+    let (mut journal, _) = open(&path).unwrap();
     let mut promised = vec![(fs::metadata(&path).unwrap().len(), State::default())];
     for batch in one_of_each().chunks(2) {
         journal.append(batch).unwrap();
@@ -100,7 +104,7 @@ fn a_cut_at_any_byte_leaves_what_was_synced() {
     let whole = fs::read(&path).unwrap();
     for cut in 0..=whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
-        let (_, state) = Journal::open(&path).unwrap();
+        let (_, state) = open(&path).unwrap();
         let expected = promised.iter().rev().find(|(length, _)| *length <= cut as u64);
         let expected = expected.map(|(_, state)| state.clone()).unwrap_or_default();
         assert_eq!(state, expected, "cut at {cut}");
@@ -122,7 +126,7 @@ fn the_fewest_records_add_up_to_the_same() {
 fn a_long_journal_is_shortened_when_it_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
-    let (mut journal, mut state) = Journal::open(&path).unwrap();
+    let (mut journal, mut state) = open(&path).unwrap();
     for generation in 0..800 {
         let record = accepted(generation, "c1");
         journal.append(slice::from_ref(&record)).unwrap();
@@ -132,11 +136,11 @@ fn a_long_journal_is_shortened_when_it_is_opened() {
     }
     let before = fs::metadata(&path).unwrap().len();
     assert!(before > COMPACT_FROM);
-    let (mut journal, opened) = Journal::open(&path).unwrap();
+    let (mut journal, opened) = open(&path).unwrap();
     assert_eq!(opened, state);
     assert!(fs::metadata(&path).unwrap().len() < before / COMPACT_FACTOR);
     journal.append(&[Record::Unpinned]).unwrap();
-    assert_eq!(Journal::open(&path).unwrap().1, state);
+    assert_eq!(open(&path).unwrap().1, state);
 }
 
 /// An agent may run for years.
@@ -144,7 +148,7 @@ fn a_long_journal_is_shortened_when_it_is_opened() {
 fn a_journal_is_shortened_while_it_is_open() {
     let folder = tempfile::tempdir_in("/dev/shm").unwrap();
     let path = folder.path().join("journal");
-    let (mut journal, mut state) = Journal::open(&path).unwrap();
+    let (mut journal, mut state) = open(&path).unwrap();
     for generation in 0..5000 {
         if journal.is_long() {
             journal.shorten(&state);
@@ -154,7 +158,7 @@ fn a_journal_is_shortened_while_it_is_open() {
         state.apply(record);
     }
     assert!(fs::metadata(&path).unwrap().len() < 2 * COMPACT_FROM);
-    assert_eq!(Journal::open(&path).unwrap().1, state);
+    assert_eq!(open(&path).unwrap().1, state);
 }
 
 #[test]
@@ -163,10 +167,10 @@ fn a_record_of_a_later_release_is_refused() {
     let path = folder.path().join("journal");
     let (mut frames, _) = Frames::open(&path).unwrap();
     frames.append(br#"{"v":2,"at":0,"record":"unpinned"}"#).unwrap();
-    assert!(matches!(Journal::open(&path), Err(LoadError::Later { version: 2, .. })));
+    assert!(matches!(open(&path), Err(LoadError::Later { version: 2, .. })));
     let before = fs::read(&path).unwrap();
     frames.append(br#"{"v":1,"at":0,"record":"teleported"}"#).unwrap();
-    assert!(Journal::open(&path).is_err());
+    assert!(open(&path).is_err());
     assert!(fs::read(&path).unwrap().starts_with(&before));
 }
 
@@ -179,21 +183,33 @@ fn a_full_disk_loses_nothing() {
         .expect("mounting a tmpfs needs root");
     let tried = std::panic::catch_unwind(|| {
         let path = folder.path().join("journal");
-        let (mut journal, mut state) = Journal::open(&path).unwrap();
+        let (mut journal, mut state) = open(&path).unwrap();
         let failed = (0..10_000).find_map(|generation| {
             let record = accepted(generation, "c1");
             journal.append(slice::from_ref(&record)).map(|()| state.apply(record)).err()
         });
         assert_eq!(failed.unwrap().source.kind(), io::ErrorKind::StorageFull);
-        assert_eq!(Journal::open(&path).unwrap().1, state);
+        assert_eq!(open(&path).unwrap().1, state);
 
         let most = fs::metadata(&path).unwrap().len() / 2;
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(most).unwrap();
-        let (mut journal, mut state) = Journal::open(&path).unwrap();
+        let (mut journal, mut state) = open(&path).unwrap();
         journal.append(&[accepted(7, "c7")]).unwrap();
         state.apply(accepted(7, "c7"));
-        assert_eq!(Journal::open(&path).unwrap().1, state, "there is room again");
+        assert_eq!(open(&path).unwrap().1, state, "there is room again");
     });
     umount2(folder.path(), MntFlags::MNT_DETACH).unwrap();
     tried.unwrap();
+}
+
+/// Who is in a fleet changes often, and must not push out what one would go back to.
+#[test]
+fn a_commit_that_settles_again_is_no_other_commit() {
+    let mut state = State::default();
+    for (generation, commit) in [(1, "c1+a"), (2, "c2+a"), (3, "c2+b"), (4, "c2+c")] {
+        state.apply(accepted(generation, commit));
+        state.apply(Record::Settled { commit: commit.to_owned() });
+    }
+    let history: Vec<&str> = state.history.iter().map(|accepted| accepted.commit.as_str()).collect();
+    assert_eq!(history, ["c1+a", "c2+c"]);
 }

@@ -7,6 +7,7 @@ use crate::{
 use abide_agent::{
     Agent, Clock, Hints, Hold, HoldError, Mode, Parts, Paths,
     api::{Envelope, Outcome, Preview, Reply, Request, Snapshot, VERSION, Verdict},
+    journal::InFolders,
     runtime,
 };
 use abide_reconcile::{Kind, Limits, Time, spec::kind::SourceSpec};
@@ -72,6 +73,7 @@ impl Rig {
             limits: limits(),
             backends: Kind::ALL.into_iter().map(|kind| (kind, of_kind(kind))).collect(),
             inspector: Arc::clone(&self.world) as Arc<dyn abide_agent::Inspector>,
+            journals: Arc::new(InFolders::new(self.path("state").join("sources"))),
             factory: Arc::new(Factory(Arc::clone(&self.repositories))),
             hints,
             sweep: Box::new(|_| ()),

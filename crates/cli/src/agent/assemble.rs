@@ -9,7 +9,7 @@
 
 use super::inspector::OnGround;
 use crate::{exit::Failure, here::Here};
-use abide_agent::{Clock, Hints, Hold, Parts, Paths, SourceFactory, Sweep};
+use abide_agent::{Clock, Hints, Hold, Parts, Paths, SourceFactory, Sweep, journal::InFolders};
 use abide_container::Containers;
 use abide_host::{root::Root, time::boottime};
 use abide_image::{Images, Login, Options};
@@ -52,6 +52,7 @@ pub(super) fn assemble(here: &Here, hold: Hold, factory: Arc<dyn SourceFactory>)
         limits: Limits::default(),
         backends: BTreeMap::from(backends),
         inspector: Arc::new(OnGround(Arc::clone(&ground))),
+        journals: Arc::new(InFolders::new(paths.state.join("sources"))),
         factory,
         hints,
         sweep: sweep(containers),

@@ -3,7 +3,9 @@
 use crate::exit::with_causes;
 use abide_agent::{Opened, Opening, SourceFactory};
 use abide_git::{
-    GitSource, Settings, folder,
+    GitSource, Settings,
+    cache::History,
+    folder,
     revision::{ReopenError, reopen},
 };
 use abide_operator::node::{self, Node};
@@ -56,6 +58,8 @@ impl Factory {
             program: PROGRAM.into(),
             said: None,
             keep: Vec::new(),
+            history: History::None,
+            reading: None,
             bounds: Default::default(),
         })
     }

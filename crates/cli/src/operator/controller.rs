@@ -8,7 +8,7 @@ use crate::{
     exit::{Done, Exit, Failure},
     here::Here,
 };
-use abide_agent::{Agent, Clock, Hints, Hold, Mode, Parts, Paths};
+use abide_agent::{Agent, Clock, Hints, Hold, Mode, Parts, Paths, journal::InFolders};
 use abide_host::time::boottime;
 use abide_operator::placement::{NothingInside, Placement, Settings, elect::Election, lease::Leadership};
 use abide_reconcile::spec::kind::{Credentials, Follow, Grants, SourceSpec};
@@ -105,6 +105,7 @@ fn assemble(
         limits: Placement::limits(),
         backends: placement.backends(),
         inspector: Arc::new(NothingInside),
+        journals: Arc::new(InFolders::new(paths.state.join("sources"))),
         factory: Arc::clone(&placement) as _,
         hints,
         sweep: Box::new(|_| {}),

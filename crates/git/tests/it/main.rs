@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod folder;
+mod history;
 mod hostile;
 mod local;
 mod push;

@@ -1,6 +1,6 @@
 //! A place of one's own for each test, with Git in it.
 
-use abide_git::{GitSource, Settings, source::Bounds};
+use abide_git::{GitSource, Settings, cache::History, source::Bounds};
 use abide_reconcile::{Attend, Fault, Progress, Revision, Source, SourceId, Wish};
 use abide_spec::{
     Name,
@@ -136,6 +136,8 @@ impl Place {
             program: helper(),
             said: None,
             keep: Vec::new(),
+            history: History::None,
+            reading: None,
             bounds: Bounds { ask: Duration::from_secs(10), fetch: Duration::from_secs(20), pack_bytes: 64 << 20 },
         };
         change(&mut settings);
