@@ -12,7 +12,7 @@ began=$SECONDS
 say() { printf '\n== %4d s: %s\n' $((SECONDS - began)) "$*"; }
 
 # Peers to test with, and material for images. Servers among them are not to be started.
-packages="buildah busybox-static curl docker-registry fcgiwrap gcc git iproute2 libc6-dev musl-tools nftables nginx
+packages="age buildah busybox-static curl docker-registry fcgiwrap gcc git iproute2 libc6-dev musl-tools nftables nginx
   jq lua5.1 openssh-server openssl postgresql procps qemu-system-x86 runc shellcheck skopeo systemd"
 missing=""
 for package in $packages; do

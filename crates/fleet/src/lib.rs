@@ -6,9 +6,11 @@
 //! | [`protocol`] | what hub and machine say to each other |
 //! | [`server`] | how machines meet the hub: its authority, enrolment, polls, reports, objects |
 //! | [`store`] | what a hub keeps, in SQLite or in PostgreSQL |
+//! | [`trust`] | what a machine believes of what its hub says |
 
 #![forbid(unsafe_code)]
 
 pub mod protocol;
 pub mod server;
 pub mod store;
+pub mod trust;

@@ -10,7 +10,10 @@ use crate::{
 use abide_reconcile::{Complete, Revision, Want, Wish};
 use abide_spec::{Context, Diagnostic, Parsed};
 use git2::{Oid, Repository};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// More mistakes than these help nobody at once; the rest is counted.
 const MISTAKES_MAX: usize = 100;
@@ -73,13 +76,33 @@ pub fn revise(
     path: &str,
     context: Context<'_>,
 ) -> Result<Revision, SnapshotError> {
-    let broken = |source| SnapshotError::Commit { commit: commit.to_string(), source };
-    let Commit { id, summary, .. } = describe(&repository, commit).map_err(broken)?;
-    let (wish, files) = match tree::of_commit(repository, commit, path) {
-        Ok(snapshot) => match parse(&snapshot, path, context) {
-            Ok(Parsed { units, files }) => (complete(units), files),
-            Err(mistakes) => (Wish::Refused(render(&mistakes).into()), BTreeMap::new()),
-        },
+    let described = describe_or(&repository, commit)?;
+    let parsed = tree::of_commit(repository, commit, path).map(|snapshot| parse(&snapshot, path, context));
+    revision(described, parsed)
+}
+
+/// The same for several folders, taken together as `parse` says: every file by its whole path in the repository.
+pub fn revise_folders(
+    repository: Repository,
+    commit: Oid,
+    folders: &BTreeSet<String>,
+    parse: impl FnOnce(&Snapshot) -> Result<Parsed, Vec<Diagnostic>>,
+) -> Result<Revision, SnapshotError> {
+    let described = describe_or(&repository, commit)?;
+    revision(described, tree::folders_of_commit(repository, commit, folders).map(|snapshot| parse(&snapshot)))
+}
+
+fn describe_or(repository: &Repository, commit: Oid) -> Result<Commit, SnapshotError> {
+    describe(repository, commit).map_err(|source| SnapshotError::Commit { commit: commit.to_string(), source })
+}
+
+fn revision(
+    Commit { id, summary, .. }: Commit,
+    parsed: Result<Result<Parsed, Vec<Diagnostic>>, SnapshotError>,
+) -> Result<Revision, SnapshotError> {
+    let (wish, files) = match parsed {
+        Ok(Ok(Parsed { units, files })) => (complete(units), files),
+        Ok(Err(mistakes)) => (Wish::Refused(render(&mistakes).into()), BTreeMap::new()),
         Err(error @ SnapshotError::Commit { .. }) => return Err(error),
         Err(error) => (Wish::Refused(error.to_string().into()), BTreeMap::new()),
     };

@@ -98,15 +98,32 @@ struct Found {
 impl Snapshot {
     /// Lists the folder `base` of `layout`; the empty one is all of it.
     pub(crate) fn take(layout: Box<dyn Layout + Send>, base: &str) -> Result<Self, SnapshotError> {
-        let bad = |why: String| SnapshotError::Path { path: printable(base.as_bytes()), why };
-        let folder = match resolve(layout.as_ref(), "", base) {
-            Ok((path, Kind::Folder)) => path,
-            Ok(_) => return Err(bad("a file is there".to_owned())),
-            Err(why) => return Err(bad(why)),
-        };
-        let mut listing =
-            Listing { layout: layout.as_ref(), base: &folder, files: BTreeMap::new(), links: Vec::new(), entries: 0 };
+        let folder = real_folder(layout.as_ref(), base)?;
+        let mut listing = Listing::new(layout.as_ref(), &folder);
         listing.walk(&folder, "", &BTreeSet::from([folder.clone()]))?;
+        listing.links()?;
+        let files = listing.files;
+        Ok(Self { layout, files })
+    }
+
+    /// Lists several folders of `layout` as one: every file by its whole path. What one holds of another counts once.
+    pub(crate) fn take_folders(
+        layout: Box<dyn Layout + Send>,
+        folders: &BTreeSet<String>,
+    ) -> Result<Self, SnapshotError> {
+        let mut listing = Listing::new(layout.as_ref(), "");
+        let mut done: Vec<&str> = Vec::new();
+        // In order, so that what holds another comes before it.
+        for path in folders.iter().map(|path| path.trim_matches('/')) {
+            if done.iter().any(|outer| is_within(path, outer)) {
+                continue;
+            }
+            // One that isn't there has no files; whoever names it says so.
+            if let Ok(folder) = real_folder(layout.as_ref(), path) {
+                listing.walk(&folder, path, &BTreeSet::from([folder.clone()]))?;
+            }
+            done.push(path);
+        }
         listing.links()?;
         let files = listing.files;
         Ok(Self { layout, files })
@@ -155,7 +172,16 @@ struct Listing<'a> {
     entries: usize,
 }
 
-impl Listing<'_> {
+impl<'a> Listing<'a> {
+    fn new(layout: &'a dyn Layout, base: &'a str) -> Self {
+        Self { layout, base, files: BTreeMap::new(), links: Vec::new(), entries: 0 }
+    }
+
+    /// Whether a document is called otherwise than it really is: it was come to by a link.
+    fn is_alias(&self, path: &str, file: &Found) -> bool {
+        is_document(path) && file.path != join(self.base, path)
+    }
+
     /// Lists what is in `folder` as what is in `shown`. `above` are the real folders that hold it.
     fn walk(&mut self, folder: &str, shown: &str, above: &BTreeSet<String>) -> Result<(), SnapshotError> {
         let list = self.layout.list(folder);
@@ -196,8 +222,9 @@ impl Listing<'_> {
         let mut documents: BTreeSet<String> = self
             .files
             .iter()
-            .filter(|(path, _)| is_document(path))
-            .filter_map(|(_, file)| Some(file.as_ref().ok()?.path.clone()))
+            .filter_map(|(path, file)| Some((path, file.as_ref().ok()?)))
+            .filter(|(path, file)| is_document(path) && !self.is_alias(path, file))
+            .map(|(_, file)| file.path.clone())
             .collect();
         while let Some((path, real, mut above)) = self.links.pop() {
             let folder = real.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -215,10 +242,9 @@ impl Listing<'_> {
             }
         }
         // A document counts once, however many links lead to it: as the one with the shortest way.
-        let is_alias = |path: &str, file: &Found| is_document(path) && file.path != join(self.base, path);
         let aliases = self.files.iter().filter_map(|(path, file)| Some((path, file.as_ref().ok()?)));
         let mut aliases: Vec<(usize, String, String)> = aliases
-            .filter(|(path, file)| is_alias(path, file))
+            .filter(|(path, file)| self.is_alias(path, file))
             .map(|(path, file)| (path.matches('/').count(), path.clone(), file.path.clone()))
             .collect();
         aliases.sort();
@@ -240,6 +266,20 @@ impl Listing<'_> {
         };
         self.files.insert(path, found);
     }
+}
+
+/// Where the folder `path` really is.
+fn real_folder(layout: &dyn Layout, path: &str) -> Result<String, SnapshotError> {
+    let bad = |why: String| SnapshotError::Path { path: printable(path.as_bytes()), why };
+    match resolve(layout, "", path) {
+        Ok((folder, Kind::Folder)) => Ok(folder),
+        Ok(_) => Err(bad("a file is there".to_owned())),
+        Err(why) => Err(bad(why)),
+    }
+}
+
+fn is_within(path: &str, outer: &str) -> bool {
+    outer.is_empty() || path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The name as text, or why nothing of this name is read.

@@ -5,7 +5,7 @@ use crate::{
     snapshot::{Kind, Layout, Snapshot, SnapshotError},
 };
 use git2::{ObjectType, Oid, Repository, Tree};
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// Modes of a tree's entries (gitdatamodel(7)).
 const MODE_TYPE: i32 = 0o170_000;
@@ -18,9 +18,22 @@ const LINK_BYTES_MAX: u64 = 4096;
 
 /// The folder `path` of a commit; the empty one is all of it.
 pub fn of_commit(repository: Repository, commit: Oid, path: &str) -> Result<Snapshot, SnapshotError> {
+    Snapshot::take(Box::new(open(repository, commit)?), path)
+}
+
+/// Several folders of a commit as one, every file by its whole path in the repository. Those that aren't there are empty.
+pub fn folders_of_commit(
+    repository: Repository,
+    commit: Oid,
+    folders: &BTreeSet<String>,
+) -> Result<Snapshot, SnapshotError> {
+    Snapshot::take_folders(Box::new(open(repository, commit)?), folders)
+}
+
+fn open(repository: Repository, commit: Oid) -> Result<CommitTree, SnapshotError> {
     let tree = repository.find_commit(commit).map(|commit| commit.tree_id());
     let tree = tree.map_err(|source| SnapshotError::Commit { commit: commit.to_string(), source })?;
-    Snapshot::take(Box::new(CommitTree { repository, tree }), path)
+    Ok(CommitTree { repository, tree })
 }
 
 struct CommitTree {

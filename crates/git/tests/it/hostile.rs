@@ -43,17 +43,60 @@ impl Maker {
         tree::of_commit(Repository::open_bare(self.repository.path()).unwrap(), commit, path)
     }
 
+    fn folders(&self, tree: Oid, folders: &[&str]) -> String {
+        let text = format!("tree {tree}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nx\n");
+        let commit = self.repository.odb().unwrap().write(git2::ObjectType::Commit, text.as_bytes()).unwrap();
+        let repository = Repository::open_bare(self.repository.path()).unwrap();
+        let folders = folders.iter().map(ToString::to_string).collect();
+        show(tree::folders_of_commit(repository, commit, &folders))
+    }
+
     fn show(&self, tree: Oid, path: &str) -> String {
-        match self.snapshot(tree, path) {
-            Ok(snapshot) => {
-                let show = |file: &abide_spec::TreeFile| match &file.odd {
-                    Some(odd) => format!("{}: {odd}", file.path),
-                    None => format!("{} ({})", file.path, file.size),
-                };
-                snapshot.files().iter().map(show).collect::<Vec<_>>().join("\n")
-            }
-            Err(error) => format!("error: {error}"),
+        show(self.snapshot(tree, path))
+    }
+}
+
+fn show(snapshot: Result<Snapshot, SnapshotError>) -> String {
+    match snapshot {
+        Ok(snapshot) => {
+            let show = |file: &abide_spec::TreeFile| match &file.odd {
+                Some(odd) => format!("{}: {odd}", file.path),
+                None => format!("{} ({})", file.path, file.size),
+            };
+            snapshot.files().iter().map(show).collect::<Vec<_>>().join("\n")
         }
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+/// Several folders are one: files by their whole path, a document once, whatever else is in the repository left out.
+#[test]
+fn folders() {
+    let maker = Maker::new();
+    let link = |target: &str| maker.blob(target.as_bytes());
+    let base = maker.tree(&[(BLOB, b"a.yaml", maker.blob(b"a")), (LINK, b"s.yaml", link("../shared/s.yaml"))]);
+    let inner = maker.tree(&[(BLOB, b"i.yaml", maker.blob(b"i"))]);
+    let host = maker.tree(&[(LINK, b"a.yaml", link("../base/a.yaml")), (FOLDER, b"inner", inner)]);
+    let shared = maker.tree(&[(BLOB, b"other.yaml", maker.blob(b"o")), (BLOB, b"s.yaml", maker.blob(b"s"))]);
+    let root = maker.tree(&[
+        (LINK, b"alias", link("base")),
+        (FOLDER, b"base", base),
+        (FOLDER, b"host", host),
+        (FOLDER, b"shared", shared),
+    ]);
+    let cases: &[(&[&str], &str)] = &[
+        (&[], ""),
+        (&["base"], "base/a.yaml (1)\nbase/s.yaml (1)"),
+        (&["base", "host/"], "base/a.yaml (1)\nbase/s.yaml (1)\nhost/inner/i.yaml (1)"),
+        (&["host"], "host/a.yaml (1)\nhost/inner/i.yaml (1)"),
+        (&["host", "host/inner"], "host/a.yaml (1)\nhost/inner/i.yaml (1)"),
+        (&["alias"], "alias/a.yaml (1)\nalias/s.yaml (1)"),
+        (&["alias", "base"], "alias/s.yaml (1)\nbase/a.yaml (1)"),
+        (&["base", "missing"], "base/a.yaml (1)\nbase/s.yaml (1)"),
+        (&["base/a.yaml"], ""),
+    ];
+    for (folders, expected) in cases {
+        assert_eq!(maker.folders(root, folders), *expected, "{folders:?}");
     }
 }
 

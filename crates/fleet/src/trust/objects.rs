@@ -1,0 +1,282 @@
+//! The objects that a machine has, in a bare repository of its own: what it runs, it can read again without any hub.
+//!
+//! What comes is checked before it is kept ([`object`](super::object)), so everything here is well-formed and has the name
+//! that it is asked for by. It is written as packs, each synced before anything relies on it. No reference is ever written:
+//! which commits count is in [`State`](super::State).
+
+mod pack;
+
+use super::object::{self, BadObject, Commit, Tag, Tree};
+use crate::protocol::{Frame, ObjectId, ObjectKind};
+use git2::{ErrorCode, ObjectType, Oid, Repository, RepositoryInitOptions};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    io::{self, Write},
+    mem,
+    path::{Path, PathBuf},
+};
+
+const CURRENT: &str = "repo.git";
+const NEXT: &str = "repo.git.new";
+const PREVIOUS: &str = "repo.git.old";
+
+/// Bytes in memory before a pack is made of them.
+const PENDING_BYTES_MAX: usize = 16 << 20;
+
+/// Packs before they are made few again.
+pub const PACKS_MAX: usize = 100;
+
+/// Why a machine's own objects can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectsError {
+    /// The disk.
+    #[error("{what} {path}: {source}")]
+    Disk {
+        /// What was being done.
+        what: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Git's library.
+    #[error("{what} the objects in {path}: {}", source.message())]
+    Git {
+        /// What was being done.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: git2::Error,
+    },
+}
+
+/// A machine's objects. One process has them open.
+pub struct Objects {
+    directory: PathBuf,
+    repository: Repository,
+    /// What is not in a pack yet.
+    pending: BTreeMap<ObjectId, Frame>,
+    pending_bytes: usize,
+}
+
+impl Objects {
+    /// Opens, or makes, the repository below `directory`.
+    pub fn open(directory: &Path) -> Result<Self, ObjectsError> {
+        abide_git::start();
+        let (current, previous) = (directory.join(CURRENT), directory.join(PREVIOUS));
+        // Between the two renames of a swap there is only the previous one.
+        if !current.exists() && previous.exists() {
+            fs::rename(&previous, &current).map_err(disk("renaming", &previous))?;
+        }
+        for left in [directory.join(NEXT), previous] {
+            if left.exists() {
+                fs::remove_dir_all(&left).map_err(disk("removing", &left))?;
+            }
+        }
+        let repository = match Repository::open_bare(&current) {
+            Ok(repository) => repository,
+            Err(error) if error.code() == ErrorCode::NotFound => make(&current)?,
+            // All of it can be had again, and nothing else is in there.
+            Err(_) => {
+                fs::remove_dir_all(&current).map_err(disk("removing", &current))?;
+                make(&current)?
+            }
+        };
+        sweep(&current);
+        Ok(Self { directory: directory.to_owned(), repository, pending: BTreeMap::new(), pending_bytes: 0 })
+    }
+
+    /// Where the repository is, once what is pending was written.
+    pub fn path(&self) -> PathBuf {
+        self.directory.join(CURRENT)
+    }
+
+    /// Checks an object and keeps it; its name is what its content says.
+    pub fn put(&mut self, frame: Frame) -> Result<ObjectId, PutError> {
+        let id = object::name(&frame)?;
+        match frame.kind {
+            ObjectKind::Commit => drop(Commit::parse(&frame.content)?),
+            ObjectKind::Tree => drop(Tree::parse(&frame.content)?),
+            ObjectKind::Tag => drop(Tag::parse(&frame.content)?),
+            ObjectKind::Blob => {}
+        }
+        if self.read(id).is_none() {
+            if self.has(id) {
+                self.mend()?;
+            }
+            self.pending_bytes += frame.content.len();
+            self.pending.insert(id, frame);
+        }
+        if self.pending_bytes > PENDING_BYTES_MAX {
+            self.flush()?;
+        }
+        Ok(id)
+    }
+
+    /// Whether the object is here.
+    pub fn has(&self, id: ObjectId) -> bool {
+        self.pending.contains_key(&id) || self.repository.odb().is_ok_and(|odb| odb.exists(oid(id)))
+    }
+
+    /// The object, if it is here. One that is damaged isn't: it can be had again.
+    pub fn read(&self, id: ObjectId) -> Option<Frame> {
+        if let Some(frame) = self.pending.get(&id) {
+            return Some(frame.clone());
+        }
+        let odb = self.repository.odb().ok()?;
+        let object = odb.read(oid(id)).ok()?;
+        let kind = match object.kind() {
+            ObjectType::Commit => ObjectKind::Commit,
+            ObjectType::Tree => ObjectKind::Tree,
+            ObjectType::Blob => ObjectKind::Blob,
+            ObjectType::Tag => ObjectKind::Tag,
+            ObjectType::Any => return None,
+        };
+        Some(Frame { kind, content: object.data().to_vec() })
+    }
+
+    /// Writes what is pending, so that it survives a power cut.
+    pub fn flush(&mut self) -> Result<(), ObjectsError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let path = self.path();
+        let before = packs(&path)?;
+        write(&self.repository, &path, self.pending.values())?;
+        for new in packs(&path)?.difference(&before) {
+            sync(new)?;
+            sync(&new.with_extension("idx"))?;
+        }
+        sync(&path.join("objects/pack"))?;
+        self.pending.clear();
+        self.pending_bytes = 0;
+        Ok(())
+    }
+
+    /// How many packs there are.
+    pub fn packs(&self) -> Result<usize, ObjectsError> {
+        Ok(packs(&self.path())?.len())
+    }
+
+    /// Leaves out what is damaged: it would be in the way of what comes in its place.
+    fn mend(&mut self) -> Result<(), ObjectsError> {
+        let mut keep: BTreeSet<ObjectId> = self.pending.keys().copied().collect();
+        let odb = self.repository.odb().map_err(git("opening", &self.path()))?;
+        // What can't even be listed is left out as well.
+        let listed = odb.foreach(|id| {
+            keep.extend(id.as_bytes().try_into().map(ObjectId));
+            true
+        });
+        drop((listed, odb));
+        self.retain(&keep)
+    }
+
+    /// Forgets all but `keep`, by making the repository anew beside the old one.
+    pub fn retain(&mut self, keep: &BTreeSet<ObjectId>) -> Result<(), ObjectsError> {
+        let [current, next, previous] = [CURRENT, NEXT, PREVIOUS].map(|name| self.directory.join(name));
+        let repository = make(&next)?;
+        let (mut some, mut bytes) = (Vec::new(), 0);
+        for frame in keep.iter().filter_map(|id| self.read(*id)) {
+            bytes += frame.content.len();
+            some.push(frame);
+            if bytes > PENDING_BYTES_MAX {
+                write(&repository, &next, mem::take(&mut some).iter())?;
+                bytes = 0;
+            }
+        }
+        write(&repository, &next, some.iter())?;
+        drop(repository);
+        sync_all(&next)?;
+        fs::rename(&current, &previous).map_err(disk("renaming", &current))?;
+        fs::rename(&next, &current).map_err(disk("renaming", &next))?;
+        sync(&self.directory)?;
+        self.repository = Repository::open_bare(&current).map_err(git("opening", &current))?;
+        (self.pending, self.pending_bytes) = (BTreeMap::new(), 0);
+        fs::remove_dir_all(&previous).map_err(disk("removing", &previous))
+    }
+}
+
+/// Why an object isn't kept.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// It is none that this machine reads.
+    #[error(transparent)]
+    Bad(#[from] BadObject),
+    /// It can't be written.
+    #[error(transparent)]
+    Objects(#[from] ObjectsError),
+}
+
+/// As Git's library has it.
+pub(super) fn oid(id: ObjectId) -> Oid {
+    Oid::from_bytes(&id.0).expect("20 bytes are an id")
+}
+
+fn disk(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ObjectsError {
+    move |source| ObjectsError::Disk { what, path: path.to_owned(), source }
+}
+
+fn git(what: &'static str, path: &Path) -> impl Fn(git2::Error) -> ObjectsError {
+    move |source| ObjectsError::Git { what, path: path.to_owned(), source }
+}
+
+fn make(path: &Path) -> Result<Repository, ObjectsError> {
+    let mut options = RepositoryInitOptions::new();
+    options.bare(true).external_template(false).no_reinit(true);
+    let repository = Repository::init_opts(path, &options).map_err(git("making a repository for", path))?;
+    sync_all(path)?;
+    if let Some(above) = path.parent() {
+        sync(above)?;
+    }
+    Ok(repository)
+}
+
+/// Adds a pack of these objects.
+fn write<'a>(
+    repository: &Repository,
+    path: &Path,
+    frames: impl ExactSizeIterator<Item = &'a Frame>,
+) -> Result<(), ObjectsError> {
+    if frames.len() == 0 {
+        return Ok(());
+    }
+    let pack = pack::of(frames).map_err(disk("packing objects for", path))?;
+    let odb = repository.odb().map_err(git("opening", path))?;
+    let mut writer = odb.packwriter().map_err(git("writing", path))?;
+    writer.write_all(&pack).map_err(disk("writing a pack to", path))?;
+    writer.commit().map(drop).map_err(git("writing", path))
+}
+
+/// Removes what a writer left behind that was killed.
+fn sweep(path: &Path) {
+    for entry in fs::read_dir(path.join("objects/pack")).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("pack_git2_") {
+            // What can't be removed now is in nobody's way, and is tried again next time.
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+}
+
+fn packs(path: &Path) -> Result<BTreeSet<PathBuf>, ObjectsError> {
+    let folder = path.join("objects/pack");
+    let entries = fs::read_dir(&folder).map_err(disk("reading", &folder))?;
+    let packs = entries.flatten().map(|entry| entry.path());
+    Ok(packs.filter(|path| path.extension().is_some_and(|extension| extension == "pack")).collect())
+}
+
+fn sync(path: &Path) -> Result<(), ObjectsError> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(disk("syncing", path))
+}
+
+fn sync_all(path: &Path) -> Result<(), ObjectsError> {
+    for entry in fs::read_dir(path).map_err(disk("reading", path))?.flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder { sync_all(&entry.path())? } else { sync(&entry.path())? }
+    }
+    sync(path)
+}
+
+#[cfg(test)]
+mod tests;
