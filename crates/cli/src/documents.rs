@@ -13,7 +13,7 @@ pub(crate) type Read<T> = Result<T, Vec<Diagnostic>>;
 
 /// Reads a folder as a whole, or a document by itself.
 pub(crate) fn read(path: &Path, scope: &Scope, grants: &Grants) -> Result<Read<Parsed>, Failure> {
-    let context = Context { scope, grants };
+    let context = Context::plain(scope, grants);
     let metadata = fs::metadata(path).map_err(Failure::file("can't read", path))?;
     if metadata.is_dir() {
         return Ok(revision::parse(&folder::of_folder(path)?, "", context));

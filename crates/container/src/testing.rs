@@ -18,7 +18,8 @@ pub(crate) fn container(image: &str) -> ContainerSpec {
 pub(crate) fn unit(documents: &str) -> (Unit, Arc<ContainerSpec>) {
     let tree = MemoryTree([("all.yaml".to_owned(), Arc::from(documents.as_bytes()))].into());
     let grants = Grants { host_paths: vec!["/".to_owned()], host_network: true, privileged: true, ..Grants::default() };
-    let context = Context { scope: &Scope::new("test").unwrap(), grants: &grants };
+    let scope = Scope::new("test").unwrap();
+    let context = Context::plain(&scope, &grants);
     let parsed = spec::parse(&tree, context).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
     let container = |unit: &Arc<Unit>| match &unit.spec {
         UnitSpec::Container(spec) => Some((Unit::clone(unit), spec.clone())),

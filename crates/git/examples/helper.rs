@@ -55,7 +55,7 @@ fn run_hook(name: &str) -> Result<(), Box<dyn Error>> {
 fn judge(commit: Oid, repository: abide_git::Repository) -> Result<(), Box<dyn Error>> {
     let snapshot = tree::of_commit(repository, commit, "")?;
     let scope = Scope::new("pushed")?;
-    let parsed = revision::parse(&snapshot, "", Context { scope: &scope, grants: &Grants::default() });
+    let parsed = revision::parse(&snapshot, "", Context::plain(&scope, &Grants::default()));
     println!("{} units", parsed.map_err(|mistakes| revision::render(&mistakes))?.units.len());
     Ok(())
 }

@@ -63,7 +63,7 @@ pub fn reopen(settings: &Settings, commit: &str) -> Result<Revision, ReopenError
     if let Some(reading) = &settings.reading {
         return Ok(reading.read(cache, id)?);
     }
-    let context = Context { scope: &settings.id.0, grants: &settings.grants };
+    let context = Context::plain(&settings.id.0, &settings.grants);
     let path = settings.repository.path.as_deref().unwrap_or_default();
     Ok(revise(cache, id, path, context)?)
 }

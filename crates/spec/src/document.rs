@@ -3,13 +3,17 @@
 use crate::{
     decode::{Decode, Decoder, Object, describe},
     diagnostic::{Diagnostic, Place, suggest},
+    fleet::{FleetSpec, RolloutSpec},
     id::Kind,
-    kind::{Metadata, SourceSpec, VolumeSpec},
+    kind::{Armored, Metadata, SealedSecretSpec, SourceSpec, VolumeSpec},
     unit::{Data, UnitSpec},
     yaml::{File, Node, Value},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The version of our own kinds.
 pub(crate) const API_VERSION: &str = "abide.dev/v1alpha1";
@@ -29,19 +33,26 @@ pub(crate) enum Body {
     Unit(UnitSpec),
     ConfigMap(BTreeMap<String, Data>),
     Secret(BTreeMap<String, Data>),
+    /// A Secret whose values only machines of a fleet can open.
+    Sealed(BTreeMap<String, Armored>),
     Source(Box<SourceSpec>),
+    Fleet(Box<FleetSpec>),
+    Rollout(Box<RolloutSpec>),
     /// It has mistakes; but a document of this kind and name is there, and may be referred to.
     Broken(&'static str),
 }
 
 /// What can be written as `apiVersion` and `kind`.
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 9] = [
     (API_VERSION, "Container"),
     (API_VERSION, "VirtualMachine"),
     (API_VERSION, "Volume"),
     (API_VERSION, "Source"),
     ("v1", "ConfigMap"),
     ("v1", "Secret"),
+    (API_VERSION, "Secret"),
+    (API_VERSION, "Fleet"),
+    (API_VERSION, "Rollout"),
 ];
 
 impl Body {
@@ -49,8 +60,10 @@ impl Body {
         match self {
             Self::Unit(spec) => spec.kind().map_or("Assignment", Kind::as_str),
             Self::ConfigMap(_) => "ConfigMap",
-            Self::Secret(_) => "Secret",
+            Self::Secret(_) | Self::Sealed(_) => "Secret",
             Self::Source(_) => "Source",
+            Self::Fleet(_) => "Fleet",
+            Self::Rollout(_) => "Rollout",
             Self::Broken(kind) => kind,
         }
     }
@@ -60,12 +73,12 @@ impl<'f> Document<'f> {
     /// Reads a document and reports its mistakes; `None` says that not even its kind and name could be read.
     pub(crate) fn read(file: &'f File, node: &'f Node, mistakes: &mut Vec<Diagnostic>) -> Option<Self> {
         let mut to = Decoder { file, mistakes, is_secret: false };
-        let kind = kind(node, &mut to)?;
+        let (version, kind) = kind(node, &mut to)?;
         to.is_secret = kind == "Secret";
         let fields: &[&str] = match kind {
+            _ if version == API_VERSION => &["apiVersion", "kind", "metadata", "spec"],
             "ConfigMap" => &["apiVersion", "kind", "metadata", "data", "binaryData", "immutable"],
-            "Secret" => &["apiVersion", "kind", "metadata", "data", "stringData", "type", "immutable"],
-            _ => &["apiVersion", "kind", "metadata", "spec"],
+            _ => &["apiVersion", "kind", "metadata", "data", "stringData", "type", "immutable"],
         };
         let object = to.object(node, fields)?;
         let metadata = metadata(&object, node, &mut to);
@@ -79,6 +92,11 @@ impl<'f> Document<'f> {
                 spec.map(Arc::new).map(UnitSpec::Volume).map(Body::Unit)
             }
             "Source" => object.required("spec", &mut to).map(Box::new).map(Body::Source),
+            "Fleet" => object.required("spec", &mut to).map(Box::new).map(Body::Fleet),
+            "Rollout" => object.optional("spec", RolloutSpec::default, &mut to).map(Box::new).map(Body::Rollout),
+            "Secret" if version == API_VERSION => {
+                object.required("spec", &mut to).map(|SealedSecretSpec { data }| Body::Sealed(data))
+            }
             "ConfigMap" => data(&object, "data", "binaryData", &mut to).map(Body::ConfigMap),
             _ => data(&object, "stringData", "data", &mut to).map(Body::Secret),
         };
@@ -89,7 +107,7 @@ impl<'f> Document<'f> {
 
     pub(crate) fn mistake(&self, place: Place, message: impl Into<String>) -> Diagnostic {
         let mut mistake = self.file.diagnostic(place, message);
-        if matches!(self.body, Body::Secret(_)) && place != self.name_place {
+        if self.body.kind() == "Secret" && place != self.name_place {
             mistake.text.clear();
         }
         mistake
@@ -121,7 +139,7 @@ pub(crate) enum Part<'a> {
 
 impl Part<'_> {
     /// What is there, a step below.
-    fn of<'n>(&self, node: &'n Node) -> Option<&'n Node> {
+    pub(crate) fn of<'n>(&self, node: &'n Node) -> Option<&'n Node> {
         match (self, &node.value) {
             (Self::Key(key), _) => node.get(key),
             (Self::Index(n), Value::List(list)) => list.get(*n),
@@ -130,7 +148,8 @@ impl Part<'_> {
     }
 }
 
-fn kind(node: &Node, to: &mut Decoder<'_>) -> Option<&'static str> {
+/// The `apiVersion` and `kind`.
+fn kind(node: &Node, to: &mut Decoder<'_>) -> Option<(&'static str, &'static str)> {
     if !matches!(node.value, Value::Map(_)) {
         to.mistake(node.place, format!("expected a document with `apiVersion` and `kind`, not {}", describe(node)));
         return None;
@@ -144,16 +163,19 @@ fn kind(node: &Node, to: &mut Decoder<'_>) -> Option<&'static str> {
     };
     let (version, kind) = (word("apiVersion"), word("kind"));
     let ((version, version_place), (kind, kind_place)) = (version?, kind?);
-    let Some((right, known)) = KINDS.into_iter().find(|(_, known)| *known == kind) else {
-        let hint = suggest(kind, KINDS.map(|(_, kind)| kind));
-        to.mistake(kind_place, format!("unknown kind `{kind}`{hint}"));
-        return None;
-    };
-    if version != right {
-        to.mistake(version_place, format!("unknown apiVersion `{version}`: a {kind} is of `{right}`"));
+    let of_kind: Vec<_> = KINDS.into_iter().filter(|(_, known)| *known == kind).collect();
+    if of_kind.is_empty() {
+        let kinds: BTreeSet<&str> = KINDS.into_iter().map(|(_, kind)| kind).collect();
+        to.mistake(kind_place, format!("unknown kind `{kind}`{}", suggest(kind, kinds)));
         return None;
     }
-    Some(known)
+    let found = of_kind.iter().copied().find(|(known, _)| *known == version);
+    if found.is_none() {
+        let right: Vec<&str> = of_kind.iter().map(|(version, _)| *version).collect();
+        let text = format!("unknown apiVersion `{version}`: a {kind} is of `{}`", right.join("` or `"));
+        to.mistake(version_place, text);
+    }
+    found
 }
 
 fn metadata(object: &Object<'_>, node: &Node, to: &mut Decoder<'_>) -> Option<Metadata> {

@@ -8,6 +8,7 @@
 //! | [`id`], [`quantity`] | words that can't be wrong once they exist |
 //! | [`kind`] | what may be written: one struct a kind, the source of parser and JSON Schema |
 //! | [`limits`], [`words`] | how much may be written, and what mistakes are called, here and in a cluster |
+//! | [`fleet`] | what a fleet's `fleet.yaml` says: who gets which folders, and in which order |
 //! | [`unit`] | what it means: a document with everything it refers to |
 
 pub mod change;
@@ -15,6 +16,7 @@ mod check;
 mod decode;
 pub mod diagnostic;
 mod document;
+pub mod fleet;
 pub mod id;
 pub mod kind;
 pub mod limits;
@@ -31,6 +33,6 @@ mod yaml;
 pub use change::{Change, FieldChange, change};
 pub use diagnostic::Diagnostic;
 pub use id::{Digest, Kind, Name, NodeName, Scope, UnitId, UnitRef};
-pub use parse::{Context, Parsed, is_document, parse, parse_apart, parse_source};
-pub use tree::{MemoryTree, Tree, TreeFile};
+pub use parse::{Context, Parsed, Secrets, Unseal, is_document, parse, parse_apart, parse_source};
+pub use tree::{Folders, MemoryTree, Tree, TreeFile};
 pub use unit::{Assignment, Data, FileRef, ListedFile, Listing, MachineTarget, Unit, UnitSpec};

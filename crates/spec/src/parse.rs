@@ -4,6 +4,7 @@ use crate::{
     check,
     diagnostic::{Diagnostic, Place},
     document::{Body, Document},
+    fleet,
     id::{Digest, Name, Scope},
     kind::{Grants, SourceSpec},
     resolve::Resolver,
@@ -11,7 +12,7 @@ use crate::{
     unit::Unit,
     yaml::{self, File, Node},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 /// Units, and the repository's files that they name.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +30,46 @@ pub struct Context<'a> {
     pub scope: &'a Scope,
     /// What they may ask for.
     pub grants: &'a Grants,
+    /// How their Secrets are written.
+    pub secrets: Secrets<'a>,
+}
+
+impl<'a> Context<'a> {
+    /// Of a repository for one machine, or of a cluster: who may read the Secrets in it is somebody else's care.
+    pub fn plain(scope: &'a Scope, grants: &'a Grants) -> Self {
+        Self { scope, grants, secrets: Secrets::Plain }
+    }
+
+    /// Of a fleet's repository, on a machine that can open what is sealed, or elsewhere without.
+    pub fn sealed(scope: &'a Scope, grants: &'a Grants, unseal: Option<&'a dyn Unseal>) -> Self {
+        Self { scope, grants, secrets: Secrets::Sealed(unseal) }
+    }
+}
+
+/// How Secrets are written.
+#[derive(Clone, Copy)]
+pub enum Secrets<'a> {
+    /// As Kubernetes' own; sealed ones are mistakes.
+    Plain,
+    /// Sealed for those who may open them; plain ones are mistakes. Without a key only the form is checked, and values
+    /// stand for themselves as they are.
+    Sealed(Option<&'a dyn Unseal>),
+}
+
+/// Who has the key to what is sealed.
+pub trait Unseal {
+    /// The content of an armored file of age, or why it can't be opened, in words that end a sentence.
+    fn unseal(&self, armored: &str) -> Result<Vec<u8>, String>;
+}
+
+impl fmt::Debug for Secrets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "Plain",
+            Self::Sealed(None) => "Sealed",
+            Self::Sealed(Some(_)) => "Sealed, with a key",
+        })
+    }
 }
 
 /// Reads every `*.yaml` and `*.yml` file of the tree, hidden files and folders left out, and checks it as a whole.
@@ -50,16 +91,13 @@ pub fn parse_apart(tree: &dyn Tree, context: Context<'_>) -> (Parsed, Vec<Diagno
         is_whole &= document.is_some();
         documents.extend(document);
     }
-    documents.retain(|document| {
-        let is_source = matches!(document.body, Body::Source(_));
-        if is_source {
-            let text = "a Source belongs to the machine, not to a repository: write it with `abide source add`";
-            mistakes.push(document.mistake(document.name_place, text));
-        }
-        !is_source
-    });
+    for document in &documents {
+        let misplaced = misplaced(&document.body, context.secrets);
+        mistakes.extend(misplaced.map(|text| document.mistake(document.name_place, text)));
+    }
+    documents.retain(|document| !matches!(document.body, Body::Source(_) | Body::Fleet(_) | Body::Rollout(_)));
     check::documents(&documents, context.grants, is_whole, &mut mistakes);
-    let mut resolver = Resolver::new(tree, &files, &documents);
+    let mut resolver = Resolver::new(tree, &files, &documents, context.secrets);
     let mut units: Vec<Arc<Unit>> = documents
         .iter()
         .filter_map(|document| resolver.unit(document, context, is_whole, &mut mistakes))
@@ -69,6 +107,25 @@ pub fn parse_apart(tree: &dyn Tree, context: Context<'_>) -> (Parsed, Vec<Diagno
     mistakes.sort();
     mistakes.dedup();
     (Parsed { units, files: resolver.into_files() }, mistakes)
+}
+
+/// Why such a document can't be here, if so.
+fn misplaced(body: &Body, secrets: Secrets<'_>) -> Option<String> {
+    let text = match (body, secrets) {
+        (Body::Source(_), _) => {
+            "a Source belongs to the machine, not to a repository: write it with `abide source add`"
+        }
+        (Body::Fleet(_) | Body::Rollout(_), _) => return Some(fleet::elsewhere(body.kind())),
+        (Body::Secret(_), Secrets::Sealed(_)) => {
+            "everyone in a fleet can read this: write a Secret of `abide.dev/v1alpha1`, with each value under \
+             `spec.data` as `age --encrypt --armor --recipient age1…` prints it for the machines that may open it"
+        }
+        (Body::Sealed(_), Secrets::Plain) => {
+            "only a machine of a fleet can open this: write a Secret of `v1`, with its values under `stringData`"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 /// Reads the one `Source` of a file that the machine's owner wrote.

@@ -7,8 +7,8 @@ use crate::{
         Part::{self, Index, Key},
     },
     id::{Digest, Name, UnitId},
-    kind::{BootFile, ContainerSpec, EnvValue, VirtualMachineSpec},
-    parse::Context,
+    kind::{Armored, BootFile, ContainerSpec, EnvValue, VirtualMachineSpec},
+    parse::{Context, Secrets, Unseal},
     tree::{Tree, TreeFile},
     unit::{Data, FileRef, ListedFile, Listing, Unit, UnitSpec},
 };
@@ -24,12 +24,22 @@ const FOLDER_BYTES_MAX: u64 = 1 << 30;
 
 type Keys = BTreeMap<String, Data>;
 
+/// The values of a ConfigMap or Secret.
+#[derive(Clone, Copy)]
+enum Values<'a> {
+    Plain(&'a Keys),
+    Sealed(&'a BTreeMap<String, Armored>, &'a Document<'a>),
+}
+
 /// Knows what there is to refer to.
 pub(crate) struct Resolver<'a> {
     tree: &'a dyn Tree,
     paths: BTreeMap<&'a str, &'a TreeFile>,
-    config_maps: BTreeMap<&'a Name, &'a Keys>,
-    secrets: BTreeMap<&'a Name, &'a Keys>,
+    config_maps: BTreeMap<&'a Name, Values<'a>>,
+    secrets: BTreeMap<&'a Name, Values<'a>>,
+    unseal: Option<&'a dyn Unseal>,
+    /// What was opened so far: many units may use it. Nothing is what couldn't be, which was said.
+    opened: BTreeMap<(Name, String), Option<Data>>,
     /// Documents that are there, but not what is in them.
     broken: BTreeSet<(&'static str, &'a Name)>,
     files: BTreeMap<Digest, Arc<[u8]>>,
@@ -54,21 +64,38 @@ enum Sort {
     Secret,
 }
 
+impl<'a> Values<'a> {
+    fn keys(self) -> Vec<&'a str> {
+        match self {
+            Self::Plain(data) => data.keys().map(String::as_str).collect(),
+            Self::Sealed(data, _) => data.keys().map(String::as_str).collect(),
+        }
+    }
+}
+
 impl<'a> Resolver<'a> {
-    pub(crate) fn new(tree: &'a dyn Tree, files: &'a [TreeFile], documents: &'a [Document<'_>]) -> Self {
+    pub(crate) fn new(
+        tree: &'a dyn Tree,
+        files: &'a [TreeFile],
+        documents: &'a [Document<'a>],
+        secrets_are: Secrets<'a>,
+    ) -> Self {
+        let unseal = if let Secrets::Sealed(unseal) = secrets_are { unseal } else { None };
         let (mut config_maps, mut secrets, mut broken) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         for document in documents {
             match &document.body {
-                Body::ConfigMap(data) => config_maps.insert(&document.metadata.name, data),
-                Body::Secret(data) => secrets.insert(&document.metadata.name, data),
-                Body::Unit(_) | Body::Source(_) | Body::Broken(_) => None,
+                Body::ConfigMap(data) => config_maps.insert(&document.metadata.name, Values::Plain(data)),
+                Body::Secret(data) => secrets.insert(&document.metadata.name, Values::Plain(data)),
+                Body::Sealed(data) => secrets.insert(&document.metadata.name, Values::Sealed(data, document)),
+                Body::Unit(_) | Body::Source(_) | Body::Fleet(_) | Body::Rollout(_) | Body::Broken(_) => None,
             };
             if let Body::Broken(kind) = document.body {
                 broken.insert((kind, &document.metadata.name));
             }
         }
         let paths = files.iter().map(|file| (file.path.as_str(), file)).collect();
-        Self { tree, paths, config_maps, secrets, broken, files: BTreeMap::new(), known: BTreeMap::new() }
+        let (opened, files, known) = Default::default();
+        Self { tree, paths, config_maps, secrets, unseal, opened, broken, files, known }
     }
 
     pub(crate) fn into_files(self) -> BTreeMap<Digest, Arc<[u8]>> {
@@ -145,13 +172,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// Takes one key of a ConfigMap or Secret, or all, into the unit.
-    fn key(&self, sort: Sort, name: &Name, key: Option<&str>, at: &[Part<'_>], draft: &mut Draft<'_, '_>) {
+    fn key(&mut self, sort: Sort, name: &Name, key: Option<&str>, at: &[Part<'_>], draft: &mut Draft<'_, '_>) {
         let (all, word, field) = match sort {
             Sort::ConfigMap => (&self.config_maps, "ConfigMap", "configMap"),
             Sort::Secret => (&self.secrets, "Secret", "secret"),
         };
         let place = |last| draft.document.place(&[at, &[Key(last)]].concat());
-        let Some(data) = all.get(name) else {
+        let Some(values) = all.get(name).copied() else {
             if draft.is_whole && !self.broken.contains(&(word, name)) {
                 let hint = suggest(name.as_str(), all.keys().map(|name| name.as_str()));
                 let mistake = draft.document.mistake(place(field), format!("there is no {word} `{name}`{hint}"));
@@ -159,24 +186,44 @@ impl<'a> Resolver<'a> {
             }
             return;
         };
-        let taken: Keys = match key {
-            None => (*data).clone(),
-            Some(key) => match data.get(key) {
-                Some(value) => [(key.to_owned(), value.clone())].into(),
-                None => {
-                    let hint = suggest(key, data.keys().map(String::as_str));
-                    let text = format!("{word} `{name}` has no key `{key}`{hint}");
-                    let mistake = draft.document.mistake(place("key"), text);
-                    draft.mistakes.push(mistake);
-                    return;
-                }
-            },
+        let keys = match key {
+            None => values.keys(),
+            Some(key) if values.keys().contains(&key) => vec![key],
+            Some(key) => {
+                let hint = suggest(key, values.keys());
+                let text = format!("{word} `{name}` has no key `{key}`{hint}");
+                let mistake = draft.document.mistake(place("key"), text);
+                draft.mistakes.push(mistake);
+                return;
+            }
         };
+        let taken: Keys = keys
+            .into_iter()
+            .filter_map(|key| Some((key.to_owned(), self.value(values, name, key, draft.mistakes)?)))
+            .collect();
         let into = match sort {
             Sort::ConfigMap => &mut draft.config_maps,
             Sort::Secret => &mut draft.secrets,
         };
         into.entry(name.clone()).or_default().extend(taken);
+    }
+
+    /// The value of a key that is there; `None` if it can't be opened.
+    fn value(&mut self, values: Values<'_>, name: &Name, key: &str, mistakes: &mut Vec<Diagnostic>) -> Option<Data> {
+        let (sealed, document) = match values {
+            Values::Plain(data) => return data.get(key).cloned(),
+            Values::Sealed(sealed, document) => (sealed.get(key)?, document),
+        };
+        let Some(unseal) = self.unseal else { return Some(Data(sealed.as_str().as_bytes().into())) };
+        let value = self.opened.entry((name.clone(), key.to_owned())).or_insert_with(|| {
+            let opened = unseal.unseal(sealed.as_str()).map_err(|why| {
+                let place = document.place(&[Key("spec"), Key("data"), Key(key)]);
+                let text = format!("this machine can't open it: {why}");
+                mistakes.push(document.mistake(place, text));
+            });
+            opened.ok().map(|bytes| Data(bytes.into()))
+        });
+        value.clone()
     }
 
     /// Takes a file, or all files of a folder, into the unit.

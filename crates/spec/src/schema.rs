@@ -2,7 +2,8 @@
 
 use crate::{
     document::API_VERSION,
-    kind::{ContainerSpec, Metadata, SourceSpec, VirtualMachineSpec, VolumeSpec},
+    fleet::{FleetSpec, RolloutSpec},
+    kind::{ContainerSpec, Metadata, SealedSecretSpec, SourceSpec, VirtualMachineSpec, VolumeSpec},
 };
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -16,6 +17,7 @@ pub fn repository() -> Value {
         ours::<VolumeSpec>("Volume", false, &mut generator),
         data("ConfigMap", &["data", "binaryData"], &mut generator),
         data("Secret", &["data", "stringData", "type"], &mut generator),
+        ours::<SealedSecretSpec>("Secret", true, &mut generator),
     ];
     whole("abide: what a repository may say", json!({ "oneOf": kinds }), &mut generator)
 }
@@ -25,6 +27,14 @@ pub fn source() -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let kind = ours::<SourceSpec>("Source", true, &mut generator);
     whole("abide: a source to follow", kind, &mut generator)
+}
+
+/// What may be in a fleet's `fleet.yaml`.
+pub fn fleet() -> Value {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let kinds =
+        [ours::<FleetSpec>("Fleet", true, &mut generator), ours::<RolloutSpec>("Rollout", false, &mut generator)];
+    whole("abide: a fleet, and how commits get to its machines", json!({ "oneOf": kinds }), &mut generator)
 }
 
 fn whole(title: &str, schema: Value, generator: &mut SchemaGenerator) -> Value {

@@ -75,7 +75,7 @@ fn read(id: &SourceId, spec: &SourceSpec, yaml: &str) -> Result<Complete, String
         let (scope, yaml) = part.split_once('\n').unwrap();
         let scope: Name = scope.parse().unwrap();
         let tree = MemoryTree([("all.yaml".to_owned(), yaml.as_bytes().into())].into());
-        let parsed = parse(&tree, Context { scope: &scope, grants: &spec.grants });
+        let parsed = parse(&tree, Context::plain(&scope, &spec.grants));
         let parsed =
             parsed.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
         wants.extend(parsed.units.into_iter().map(|unit| Arc::new(Want::new(unit))));

@@ -274,7 +274,7 @@ pub(crate) fn preview(source: &str, yaml: &str) -> Request {
     use abide_reconcile::spec::{Context, MemoryTree, kind::Grants, parse};
     let tree = MemoryTree([("all.yaml".to_owned(), yaml.as_bytes().into())].into());
     let scope = source.parse().unwrap();
-    let parsed = parse(&tree, Context { scope: &scope, grants: &Grants::default() }).unwrap();
+    let parsed = parse(&tree, Context::plain(&scope, &Grants::default())).unwrap();
     let units = parsed.units.into_iter().map(|unit| (*unit).clone()).collect();
     Request::Preview { source: source.to_owned(), units }
 }

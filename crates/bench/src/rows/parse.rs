@@ -19,7 +19,8 @@ const TURNS: usize = 15;
 fn measure() -> Result<Vec<Figure>, Problem> {
     let tree = MemoryTree((0..FILES).map(|n| (format!("apps/{n:03}.yaml"), Arc::from(file(n).as_bytes()))).collect());
     let scope = Name::new("bench")?;
-    let context = Context { scope: &scope, grants: &Grants::default() };
+    let grants = Grants::default();
+    let context = Context::plain(&scope, &grants);
     let ours = || {
         let (parsed, time) = cpu(|| parse(&tree, context));
         let units = parsed.map_err(|mistakes| mistakes[0].to_string())?.units.len();

@@ -104,7 +104,7 @@ fn read(source: &Follower, commit: Oid) -> Result<Result<Vec<Unit>, String>, Fai
         Err(error) => return Ok(Err(crate::exit::with_causes(&error))),
     };
     let scope = Name::new(&source.name)?;
-    let context = Context { scope: &scope, grants: &source.grants };
+    let context = Context::plain(&scope, &source.grants);
     let parsed = revision::parse(&snapshot, path, context);
     let units = |parsed: abide_spec::Parsed| parsed.units.iter().map(|unit| Unit::clone(unit)).collect();
     Ok(parsed.map(units).map_err(|mistakes| revision::render(&mistakes)))

@@ -122,7 +122,8 @@ impl Rig {
             insecure_registries: insecure(&fields),
             ..Grants::default()
         };
-        let context = Context { scope: &Scope::new("test").unwrap(), grants: &grants };
+        let scope = Scope::new("test").unwrap();
+        let context = Context::plain(&scope, &grants);
         let text = format!("{head}{image}{fields}\n---\n{documents}");
         let tree = MemoryTree([("all.yaml".to_owned(), Arc::from(text.as_bytes()))].into());
         let parsed = spec::parse(&tree, context).unwrap_or_else(|mistakes| panic!("{text}\n{mistakes:#?}"));

@@ -210,7 +210,7 @@ fn a_document_of_100_mb_is_refused_by_its_size() {
     let maker = Maker::new();
     let root = maker.tree(&[(BLOB, b"big.yaml", maker.blob(&b"a: b\n".repeat(20 << 20)))]);
     let (scope, grants) = (abide_spec::Scope::new("infra").unwrap(), Default::default());
-    let context = abide_spec::Context { scope: &scope, grants: &grants };
+    let context = abide_spec::Context::plain(&scope, &grants);
     let mistakes = abide_git::revision::parse(&maker.snapshot(root, "").unwrap(), "", context).unwrap_err();
     insta::assert_snapshot!(abide_git::revision::render(&mistakes), @"big.yaml: the file can't be read: it has 104857600 bytes, more than the 64 MiB a file may have");
 }

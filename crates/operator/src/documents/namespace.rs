@@ -128,7 +128,7 @@ impl<'a> Scene<'a> {
         for name in named {
             self.data.get(name).inspect(|state| folder.add_data(name, state));
         }
-        let (parsed, mistakes) = parse_apart(&folder, Context { scope: self.scope, grants: self.grants });
+        let (parsed, mistakes) = parse_apart(&folder, Context::plain(self.scope, self.grants));
         let units = parsed.units.into_iter().filter(|unit| !self.falls.contains_key(&unit.id));
         let want = |unit: Arc<abide_spec::Unit>| match self.before.get(&unit.id) {
             Some(before) if before.unit == unit => Arc::clone(before),

@@ -163,7 +163,7 @@ mod tests {
         );
         let tree = MemoryTree([("web.yaml".to_owned(), web.into_bytes().into())].into());
         let (scope, grants) = (Scope::new("shop").unwrap(), Grants::default());
-        let units = parse(&tree, Context { scope: &scope, grants: &grants }).unwrap().units;
+        let units = parse(&tree, Context::plain(&scope, &grants)).unwrap().units;
         let gone = UnitId { name: Scope::new("gone").unwrap(), ..units[0].id.clone() };
         Snapshot::new("n1", units, [gone].into())
     }

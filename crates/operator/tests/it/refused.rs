@@ -41,7 +41,7 @@ pub(crate) fn validator(object: &Value) -> Vec<String> {
     let files = files.map(|(n, document)| (format!("{n}.yaml"), document.to_string().into_bytes().into()));
     let grants = Grants { host_paths: vec!["/".into()], host_network: true, privileged: true, ..Grants::default() };
     let scope = Name::new("test").unwrap();
-    let mistakes = parse(&MemoryTree(files.collect()), Context { scope: &scope, grants: &grants });
+    let mistakes = parse(&MemoryTree(files.collect()), Context::plain(&scope, &grants));
     let mut sentences: Vec<String> = mistakes.err().into_iter().flatten().map(|mistake| mistake.message).collect();
     sentences.extend(node.map(|error| error.to_string()));
     sentences.sort();

@@ -40,7 +40,7 @@ pub(crate) fn wish<'a>(source: &SourceId, lines: impl IntoIterator<Item = &'a st
     let units = scopes.iter().flat_map(|(scope, documents)| {
         let tree = spec::MemoryTree([("units.yaml".to_owned(), documents.as_bytes().into())].into());
         let grants = spec::kind::Grants { host_network: true, privileged: true, ..Default::default() };
-        let parsed = spec::parse(&tree, spec::Context { scope, grants: &grants });
+        let parsed = spec::parse(&tree, spec::Context::plain(scope, &grants));
         parsed.unwrap_or_else(|mistakes| panic!("{documents}\n{mistakes:#?}")).units
     });
     let wish = Complete::new(units.map(|unit| Arc::new(Want::new(unit)))).unwrap();

@@ -5,11 +5,13 @@
 //! attributes); a test holds them together.
 
 mod container;
+mod sealed;
 mod source;
 mod virtual_machine;
 mod volume;
 
 pub use container::*;
+pub use sealed::*;
 pub use source::*;
 pub use virtual_machine::*;
 pub use volume::*;

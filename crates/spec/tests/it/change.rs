@@ -42,8 +42,7 @@ fn unit(kind: &str, fields: &str, others: &str) -> Arc<Unit> {
     let grants = Grants { host_network: true, privileged: true, ..Grants::default() };
     let scope = scope();
     let tree = tree([("a.yaml", head.as_str()), ("kernel", "k"), ("kernel2", "l")]);
-    let parsed =
-        parse(&tree, Context { scope: &scope, grants: &grants }).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let parsed = parse(&tree, Context::plain(&scope, &grants)).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     Arc::clone(parsed.units.iter().find(|unit| unit.id.name.as_str() == "it").unwrap())
 }
 

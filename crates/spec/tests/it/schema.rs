@@ -11,7 +11,9 @@ use std::{collections::BTreeSet, path::Path};
 #[test]
 fn schemas_are_up_to_date() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas");
-    for (name, schema) in [("abide.json", schema::repository()), ("source.json", schema::source())] {
+    for (name, schema) in
+        [("abide.json", schema::repository()), ("source.json", schema::source()), ("fleet.json", schema::fleet())]
+    {
         crate::support::expect(&folder.join(name), &format!("{schema:#}\n"));
     }
 }
@@ -35,7 +37,7 @@ fn every_field_has_its_place_in_the_table_of_changes() {
 /// An editor can't say of a field without a description what it is for.
 #[test]
 fn every_field_is_described() {
-    for schema in [schema::repository(), schema::source()] {
+    for schema in [schema::repository(), schema::source(), schema::fleet()] {
         let mut todo = vec![(String::new(), &schema["$defs"])];
         while let Some((path, value)) = todo.pop() {
             let Value::Object(map) = value else { continue };

@@ -185,7 +185,8 @@ fn parse(documents: &str, guest: &[u8]) -> (Vec<Arc<Unit>>, Files) {
     let tree = [("all.yaml".to_owned(), documents.as_bytes()), ("images/guest".to_owned(), guest)];
     let tree = MemoryTree(tree.map(|(path, bytes)| (path, Arc::from(bytes))).into());
     let grants = Grants { host_paths: vec!["/".to_owned()], ..Grants::default() };
-    let context = Context { scope: &Scope::new("test").unwrap(), grants: &grants };
+    let scope = Scope::new("test").unwrap();
+    let context = Context::plain(&scope, &grants);
     let parsed = spec::parse(&tree, context).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
     let files = parsed.files.into_iter().map(|(digest, bytes)| (digest.to_string(), bytes));
     (parsed.units, files.collect())
