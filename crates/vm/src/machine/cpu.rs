@@ -95,7 +95,6 @@ pub(crate) fn enter(vcpu: &VcpuFd, memory: &Memory, entry: Entry) -> Result<(), 
     vcpu.set_sregs(&sregs).doing("set the system registers")?;
     vcpu.set_regs(&regs).doing("set the registers")?;
     vcpu.set_fpu(&kvm_fpu { fcw: 0x37f, mxcsr: 0x1f80, ..Default::default() }).doing("set the floating point unit")?;
-    set_msrs(vcpu)?;
     wire_pins(vcpu)
 }
 
@@ -147,7 +146,8 @@ fn write(memory: &Memory, bytes: &[u8], at: u64) -> Result<(), BuildError> {
     memory.write_slice(bytes, GuestAddress(at)).map_err(|_| BuildError::Lacks("low memory"))
 }
 
-fn set_msrs(vcpu: &VcpuFd) -> Result<(), BuildError> {
+/// Sets what firmware sets on every processor: a guest that finds them different says so, and makes them equal.
+pub(crate) fn set_msrs(vcpu: &VcpuFd) -> Result<(), BuildError> {
     let entries = MSRS.map(|(index, data)| kvm_msr_entry { index, data, ..Default::default() });
     let msrs = Msrs::from_entries(&entries).map_err(|_| BuildError::Lacks("room for registers"))?;
     match vcpu.set_msrs(&msrs).doing("set the model specific registers")? {

@@ -100,7 +100,7 @@ pub enum End {
     PowerOff,
     /// The guest asked for a reset.
     Reset,
-    /// The guest's fault handling failed three times over: the registers.
+    /// The guest's fault handling failed three times over: the registers, or why there are none.
     TripleFault(String),
     /// KVM can't go on: why, and the registers.
     Failure(String),

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | 0 | the guest switched itself off |
 //! | 1 | it could not be started: standard error says why |
-//! | 2 | a triple fault: standard error has the registers |
+//! | 2 | a triple fault: standard error has the registers, where KVM keeps them |
 //! | 3 | KVM can't go on: standard error has why, and the registers |
 //! | 159 | it made a system call that it may not make (signal 31): the kernel's log has which |
 
