@@ -19,6 +19,10 @@ fail() {
   cat /var/root/state/log/*/*.log || true
   exit 1
 }
+# A guest that hangs is shown, before the small Linux with all that it knows is ended for taking too long.
+apply() { timeout 240 abide apply /tmp/infra --source /tmp/source.yaml || fail "$1"; }
+# Nothing of the emulator's is known that crashes a guest, so that the agent started it again is no excuse.
+lives() { ! grep "the guest crashed" /var/root/state/log/*/*.log || fail "the guest crashed, and was started again"; }
 said() { grep -q "stock: $1" /var/root/state/log/infra_VirtualMachine_stock_0/*.log || fail "the guest does not say '$1'"; }
 
 # The guest's own small Linux: busybox, the modules for what it is to find, and its first process.
@@ -63,7 +67,8 @@ links=$(ls /sys/class/net)
 abide agent >/tmp/agent.log 2>&1 &
 agent=$!
 until [ -S /var/root/run/agent.sock ]; do sleep 0.1; done
-abide apply /tmp/infra --source /tmp/source.yaml || fail "it does not settle"
+apply "it does not settle"
+lives
 said "2 processors"
 said "randomness from virtio_rng"
 said "the gateway answers"
@@ -72,11 +77,12 @@ wget -qO- http://127.0.0.1:8080/ | grep "hello from stock" || fail "the publishe
 
 # Another instance has the disk of the one before.
 sed -i 's/panic=-1/panic=-1 again/' /tmp/infra/documents.yaml
-abide apply /tmp/infra --source /tmp/source.yaml || fail "it does not settle again"
+apply "it does not settle again"
+lives
 said "power button"
 said "boot 2"
 
-abide down || fail "it can't be stopped"
+timeout 60 abide down || fail "it can't be stopped"
 kill $agent
 wait $agent || fail "the agent ends with $?"
 [ "$(ls /sys/class/net)" = "$links" ] || fail "links are left: $(ls /sys/class/net)"
