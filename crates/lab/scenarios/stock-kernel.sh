@@ -8,7 +8,7 @@ if [ "${1:-}" != inside ]; then
   binary=$(realpath "$1")
   here=$(dirname "$(realpath "$0")")
   linux=$here/../linux.sh
-  exec "$linux" -m 1536 -t 600 -p "$binary" -p "$("$linux" -k)/boot" -p "$0" -p "$here/stock-kernel" -- \
+  exec "$linux" -m 1536 -t 1000 -p "$binary" -p "$("$linux" -k)/boot" -p "$0" -p "$here/stock-kernel" -- \
     sh "$(basename "$0")" inside
 fi
 
@@ -20,7 +20,7 @@ fail() {
   exit 1
 }
 # A guest that hangs is shown, before the small Linux with all that it knows is ended for taking too long.
-apply() { timeout 240 abide apply /tmp/infra --source /tmp/source.yaml || fail "$1"; }
+apply() { timeout 400 abide apply /tmp/infra --source /tmp/source.yaml || fail "$1"; }
 # Nothing of the emulator's is known that crashes a guest, so that the agent started it again is no excuse.
 lives() { ! grep "the guest crashed" /var/root/state/log/*/*.log || fail "the guest crashed, and was started again"; }
 said() { grep -q "stock: $1" /var/root/state/log/infra_VirtualMachine_stock_0/*.log || fail "the guest does not say '$1'"; }
@@ -47,7 +47,7 @@ spec:
   resources: {cpu: 2, memory: 256Mi}
   disks: [{volume: stock}]
   ports: [{port: 80, hostPort: 8080}]
-  readiness: {http: {port: 80, path: /index.html}, startPeriod: 120s}
+  readiness: {http: {port: 80, path: /index.html}, startPeriod: 300s}
   stopGracePeriod: 60s
 ---
 apiVersion: abide.dev/v1alpha1
