@@ -9,6 +9,7 @@
 //! | `git_server` | Git behind https, with a token and an authority of its own |
 //! | `ssh` | other users, who come by ssh |
 //! | `api_server` | a Kubernetes API server with its etcd |
+//! | `postgres` | a PostgreSQL server |
 //! | `server` | servers that answer as a test wants |
 //! | `rig` | a machine of one's own: root, agent, repository |
 //! | `neighbour`, `http` | who asks, from outside or from here |
@@ -31,6 +32,7 @@ pub mod http;
 mod neighbour;
 pub mod oci;
 mod ports;
+mod postgres;
 mod programs;
 mod registry;
 pub mod rig;
@@ -42,6 +44,7 @@ pub use api_server::{ApiServer, Backup, SYSTEM, assets};
 pub use git_server::{GitServer, TOKEN};
 pub use neighbour::{Answers, Neighbour};
 pub use ports::{HostPort, host_port};
+pub use postgres::Postgres;
 pub use programs::{guest, hello};
 pub use registry::Registry;
 pub use rig::{Repository, Rig, Said, Snapshot};

@@ -3,7 +3,7 @@
 use super::{
     Changes, Fact, Machine, Millis, NewMachine, NotEnrolled, Standing, Store, StoreError, Term, Token, Trouble,
     Written,
-    sql::{Access, Database, End, Statements, failed, sqlite::Sqlite},
+    sql::{Access, Database, End, Statements, failed, postgres::Postgres, sqlite::Sqlite},
     table::{self, hubs, journal, leader, machines, rollouts, tokens},
     token::Entry,
 };
@@ -16,11 +16,13 @@ use std::{
     time::Duration,
 };
 
-/// Opens the store that is named so: a file's path. What isn't there is made.
+/// Opens the store that is named so: by a URL of PostgreSQL, or a file's path, which is of SQLite. What isn't there is made.
 pub fn open(database: &str) -> Result<Arc<dyn Store>, StoreError> {
-    let stored = Stored { database: Box::new(Sqlite::open(Path::new(database))?) };
-    stored.database.migrate()?;
-    Ok(Arc::new(stored))
+    let is_server = ["postgres://", "postgresql://"].iter().any(|scheme| database.starts_with(scheme));
+    let database: Box<dyn Database> =
+        if is_server { Box::new(Postgres::new(database)?) } else { Box::new(Sqlite::open(Path::new(database))?) };
+    database.migrate()?;
+    Ok(Arc::new(Stored { database }))
 }
 
 struct Stored {
@@ -235,13 +237,13 @@ impl Store for Stored {
 
     fn beat(&self, hub: &str, now: Millis) -> Result<(), StoreError> {
         self.write("saying that this hub process lives", |to| {
-            hubs::beat(to, hub, now)?;
-            let silent = hubs::silent(to, now)?;
+            let silent = hubs::silent(to, hub, now)?;
+            // The counter before rows of hub processes, so that two of these can't wait for each other.
             if !silent.is_empty() {
                 let version = table::raise(to)?;
                 silent.iter().try_for_each(|hub| hubs::forget(to, hub, version))?;
             }
-            Ok(())
+            hubs::beat(to, hub, now)
         })
     }
 

@@ -7,6 +7,7 @@ mod given;
 mod races;
 
 use abide_fleet::store::{Store, open};
+use abide_lab::Postgres;
 use std::sync::Arc;
 
 /// A database for one test, and how to open the store in it once more.
@@ -33,11 +34,32 @@ impl Place for File {
     }
 }
 
+/// A database of a server that other tests use, too.
+struct Served(Arc<Postgres>, String);
+
+impl Served {
+    fn new() -> Self {
+        let server = Postgres::shared();
+        let database = server.database();
+        Self(server, database)
+    }
+}
+
+impl Place for Served {
+    fn name(&self) -> String {
+        self.0.url(&self.1)
+    }
+}
+
 /// The same tests on each.
 macro_rules! on_each {
     ($($module:ident::$test:ident)*) => {
         mod sqlite {
             $(#[test] fn $test() { crate::$module::$test(&crate::File::new()); })*
+        }
+
+        mod postgres {
+            $(#[test] fn $test() { crate::$module::$test(&crate::Served::new()); })*
         }
     };
 }

@@ -1,6 +1,7 @@
 //! One small view of two databases: the same text and values, one transaction a call.
 
-pub(super) mod schema;
+pub(super) mod postgres;
+mod schema;
 pub(super) mod sqlite;
 mod value;
 

@@ -25,10 +25,14 @@ pub(in crate::store) fn all(from: &mut dyn Statements) -> Result<Vec<(String, Mi
     Ok(hubs)
 }
 
-/// Those that are to be forgotten.
-pub(in crate::store) fn silent(from: &mut dyn Statements, now: Millis) -> Result<Vec<(String, Millis)>, StoreError> {
-    let sql = "SELECT id, heard_at FROM hub WHERE heard_at < $1";
-    let rows = from.once(sql, vec![now.minus(FORGOTTEN_AFTER).to_value()])?.rows;
+/// Those but this one that are to be forgotten.
+pub(in crate::store) fn silent(
+    from: &mut dyn Statements,
+    but: &str,
+    now: Millis,
+) -> Result<Vec<(String, Millis)>, StoreError> {
+    let sql = "SELECT id, heard_at FROM hub WHERE heard_at < $1 AND id <> $2";
+    let rows = from.once(sql, vec![now.minus(FORGOTTEN_AFTER).to_value(), but.to_owned().to_value()])?.rows;
     rows.into_iter().map(|row| read(row, from)).collect()
 }
 
