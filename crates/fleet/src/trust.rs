@@ -3,17 +3,29 @@
 //!
 //! | module | question it answers |
 //! |---|---|
+//! | [`take`] | a target: is it taken, and what does it say |
+//! | `judge`, `chain` | may it be taken: descent, signers, floor, a history that was rewritten |
+//! | [`refused`] | why not |
 //! | [`state`] | what a machine remembers |
+//! | [`hub`] | whom it asks, and what it lets be sent |
 //! | [`walk`] | what of a commit it needs |
 //! | [`objects`], [`object`] | what it has; what an object is called, and what is in it |
 //! | [`signature`] | who signed a commit or a tag |
 //! | [`age`] | how values are sealed that only one machine may read |
 
 pub mod age;
+pub mod chain;
+pub mod hub;
+mod judge;
 pub mod object;
 pub mod objects;
+pub mod refused;
 pub mod signature;
 pub mod state;
+pub mod take;
 pub mod walk;
 
+pub use hub::{Hub, HubError};
+pub use refused::{NotTaken, Refused};
 pub use state::State;
+pub use take::{Settings, Taken, Trust};

@@ -174,7 +174,7 @@ impl State {
     }
 
     /// Notes that a commit was taken.
-    pub fn took(&mut self, commit: ObjectId) {
+    pub(super) fn took(&mut self, commit: ObjectId) {
         self.ran.retain(|ran| *ran != commit);
         self.ran.insert(0, commit);
         self.ran.truncate(RAN_MAX);

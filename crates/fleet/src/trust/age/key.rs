@@ -1,6 +1,7 @@
 //! Keys, as `age-keygen` writes them.
 
 use super::EncryptError;
+use abide_spec::Unseal;
 use bech32::{Bech32, Hrp, primitives::decode::CheckedHrpstring};
 use std::{fmt, str::FromStr};
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -75,6 +76,12 @@ impl Identity {
         let secret =
             bech32::encode_upper::<Bech32>(IDENTITY, self.0.as_bytes()).expect("short enough for any checksum");
         format!("# public key: {}\n{secret}\n", self.recipient())
+    }
+}
+
+impl Unseal for Identity {
+    fn unseal(&self, armored: &str) -> Result<Vec<u8>, String> {
+        super::decrypt(self, armored).map_err(|error| error.to_string())
     }
 }
 

@@ -1,0 +1,199 @@
+//! A target → what the machine runs, or why it doesn't.
+
+use super::{
+    age::Identity,
+    hub::{Bringing, Hub},
+    judge::{self, Judged, Way},
+    object::{Commit, Tree},
+    objects::{self, Objects, oid},
+    refused::{NotTaken, Refused},
+    state::{Head, Signers, State},
+    walk::{Walk, WalkError},
+};
+use crate::protocol::{ObjectId, ObjectKind, Target};
+use abide_git::{Repository, Snapshot, revision::revise_folders};
+use abide_reconcile::{Attend, Revision, Wish};
+use abide_spec::{Context, Name, Scope, fleet::FleetFile, kind::Grants};
+use std::{collections::BTreeSet, path::PathBuf};
+
+/// Commits whose objects are kept.
+const KEPT: usize = 16;
+
+/// Whose trust it is.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The source's state directory, which exists.
+    pub directory: PathBuf,
+    /// The scope of its units.
+    pub scope: Scope,
+    /// What its documents may ask for.
+    pub grants: Grants,
+    /// The machine's certified name: what of the tree is for it.
+    pub name: Name,
+    /// The fleet's identity, pinned at enrolment.
+    pub fleet: String,
+    /// What opens the values that are sealed for it.
+    pub identity: Identity,
+    /// Who must sign the first commit, if the owner says so.
+    pub signers: Option<Signers>,
+}
+
+/// What a machine trusts: what it remembers, and the objects it has.
+pub struct Trust {
+    settings: Settings,
+    state: State,
+    objects: Objects,
+}
+
+/// A commit that is the machine's now, or is read again.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// Which.
+    pub commit: ObjectId,
+    /// When it was committed: seconds since 1970, by the committer's clock.
+    pub committed_at: i64,
+    /// The first line of its message.
+    pub summary: String,
+    /// The folders that are for this machine.
+    pub paths: BTreeSet<String>,
+    /// What it says. If it is refused, nothing was taken.
+    pub revision: Revision,
+}
+
+impl Trust {
+    /// Opens what the machine has.
+    pub fn open(settings: Settings) -> Result<Self, NotTaken> {
+        let state = State::open(&settings.directory, &settings.fleet, settings.signers.clone())?;
+        let objects = Objects::open(&settings.directory)?;
+        Ok(Self { settings, state, objects })
+    }
+
+    /// What the machine remembers.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes a target, if it may be taken: judges it, brings all that the machine needs of it, and reads that. Only then,
+    /// and only if the machine can use it, it is remembered, before this returns.
+    pub fn take(&mut self, target: &Target, hub: &dyn Hub, attend: &dyn Attend) -> Result<Taken, NotTaken> {
+        let mut bringing = Bringing::new(&mut self.objects, hub, attend, target.commit);
+        let judged = judge::judge(&self.state, target, &mut bringing);
+        let judged = judged.and_then(|judged| {
+            bring(&mut bringing, judged.commit.tree, &paths(&judged.fleet, &self.settings.name))?;
+            Ok(judged)
+        });
+        // What came is kept also if the target isn't taken, for the next try.
+        self.objects.flush()?;
+        let judged = judged?;
+        let taken = self.read(target.commit, &judged.commit, &judged.fleet)?;
+        if matches!(taken.revision.wish, Wish::Complete(_)) {
+            self.remember(target.commit, judged)?;
+        }
+        Ok(taken)
+    }
+
+    /// Reads a commit that it took earlier again: without a hub, whatever the clock says.
+    pub fn reopen(&self, commit: ObjectId) -> Result<Taken, NotTaken> {
+        let mut walk = self.walk(commit)?;
+        let missing = walk.walk.go(&self.objects).map_err(|error| unusable(commit, error))?;
+        if let Some(missing) = missing.keys().next() {
+            return Err(NotTaken::Incomplete { missing: *missing, commit });
+        }
+        self.read(commit, &walk.commit, &walk.fleet)
+    }
+
+    fn remember(&mut self, commit: ObjectId, judged: Judged) -> Result<(), NotTaken> {
+        let mut state = self.state.clone();
+        if let Way::Forward { signers, signers_version } = judged.way {
+            let floor = judged.fleet.spec().floor.as_ref().map(judge::id_of);
+            state.head = Some(Head { commit, floor });
+            (state.signers, state.signers_version) = (signers, signers_version);
+        }
+        state.took(commit);
+        if state != self.state {
+            state.write(&self.settings.directory)?;
+            self.state = state;
+        }
+        if self.objects.packs()? > objects::PACKS_MAX {
+            self.forget()?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what the last commits need, and no more.
+    fn forget(&mut self) -> Result<(), NotTaken> {
+        let head = self.state.head.as_ref().map(|head| head.commit);
+        let mut keep = BTreeSet::new();
+        for commit in head.into_iter().chain(self.state.ran.iter().take(KEPT).copied()) {
+            // One that isn't whole any more is had again when it is wanted.
+            if let Ok(mut walk) = self.walk(commit)
+                && walk.walk.go(&self.objects).is_ok()
+            {
+                keep.extend(walk.above);
+                keep.extend(walk.walk.into_needs());
+            }
+        }
+        Ok(self.objects.retain(&keep)?)
+    }
+
+    /// Over what the machine needs of a commit, as far as it is here.
+    fn walk(&self, id: ObjectId) -> Result<Walking, NotTaken> {
+        let content = |missing: ObjectId, kind: ObjectKind| {
+            let frame = self.objects.read(missing).filter(|frame| frame.kind == kind);
+            frame.map(|frame| frame.content).ok_or(NotTaken::Incomplete { missing, commit: id })
+        };
+        let bad = |object, why| Refused::Object { commit: id, id: Some(object), why };
+        let commit = Commit::parse(&content(id, ObjectKind::Commit)?).map_err(|why| bad(id, why))?;
+        let root = Tree::parse(&content(commit.tree, ObjectKind::Tree)?).map_err(|why| bad(commit.tree, why))?;
+        let file = judge::file_of(id, &root)?;
+        let fleet = judge::fleet_of(&self.state, id, &content(file, ObjectKind::Blob)?)?;
+        let walk = Walk::new(commit.tree, &paths(&fleet, &self.settings.name));
+        Ok(Walking { commit, fleet, walk, above: [id, file] })
+    }
+
+    /// What a commit that is all here says.
+    fn read(&self, id: ObjectId, commit: &Commit, fleet: &FleetFile) -> Result<Taken, NotTaken> {
+        let Settings { scope, grants, name, identity, .. } = &self.settings;
+        let path = self.objects.path();
+        let opened = Repository::open_bare(&path);
+        let repository = opened.map_err(|source| objects::ObjectsError::Git { what: "opening", path, source })?;
+        let paths = paths(fleet, name);
+        let context = Context::sealed(scope, grants, Some(identity));
+        let documents = |snapshot: &Snapshot| fleet.documents_of(name, snapshot, context);
+        let revision = revise_folders(repository, oid(id), &paths, documents)?;
+        let Commit { committed_at, summary, .. } = commit.clone();
+        Ok(Taken { commit: id, committed_at, summary, paths, revision })
+    }
+}
+
+/// A walk over what the machine needs of a commit.
+struct Walking {
+    commit: Commit,
+    fleet: FleetFile,
+    walk: Walk,
+    /// What it needs beside the walk: the commit, and fleet.yaml.
+    above: [ObjectId; 2],
+}
+
+fn paths(fleet: &FleetFile, name: &Name) -> BTreeSet<String> {
+    fleet.spec().content_of(name).paths
+}
+
+/// Brings all that is in these folders, level by level.
+fn bring(bringing: &mut Bringing<'_>, tree: ObjectId, paths: &BTreeSet<String>) -> Result<(), NotTaken> {
+    let mut walk = Walk::new(tree, paths);
+    loop {
+        let missing = walk.go(bringing.objects).map_err(|error| unusable(bringing.commit, error))?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        bringing.all(missing)?;
+    }
+}
+
+fn unusable(commit: ObjectId, error: WalkError) -> Refused {
+    match error {
+        WalkError::TooMuch(what) => Refused::TooMuch { commit, what },
+        WalkError::Object(id, why) => Refused::Object { commit, id: Some(id), why },
+    }
+}

@@ -1,0 +1,321 @@
+//! An honest hub, and one whose line is bad.
+
+use crate::world::{Draft, Fleet, Honest, Patient, World, owner_says, target, volume};
+use abide_fleet::{
+    protocol::{Frame, ObjectId, Target},
+    trust::{Hub, HubError, NotTaken, Refused, Taken, Trust, age, state::RAN_MAX},
+};
+use abide_reconcile::{Attend, Progress, Wish};
+use std::{cell::Cell, collections::BTreeSet};
+
+fn units(taken: &Taken) -> Vec<String> {
+    match &taken.revision.wish {
+        Wish::Complete(complete) => complete.units().keys().map(|unit| unit.name.to_string()).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Nobody is there.
+struct Away;
+
+impl Hub for Away {
+    fn chain(&self, _: ObjectId, _: ObjectId) -> Result<Vec<Frame>, HubError> {
+        Err(HubError::Unreachable("the hub is away".to_owned()))
+    }
+
+    fn objects(&self, _: &[ObjectId]) -> Result<Vec<Frame>, HubError> {
+        Err(HubError::Unreachable("the hub is away".to_owned()))
+    }
+}
+
+fn take(world: &World, trust: &mut Trust, commit: ObjectId) -> Result<Taken, NotTaken> {
+    trust.take(&target(commit), &Honest::of(world), &Patient)
+}
+
+#[test]
+fn forward_over_many_commits_and_back_to_what_ran() {
+    let mut world = World::new();
+    let mut trust = world.trust();
+    let mut commits = vec![world.commit(Draft::after(None, "0"))];
+    for n in 1..20 {
+        let draft =
+            Draft::after(commits.last().copied(), &n.to_string()).file("base/n.yaml", &volume(&format!("n{n}")));
+        commits.push(world.commit(draft));
+    }
+    let taken = take(&world, &mut trust, commits[2]).unwrap();
+    assert_eq!(
+        (taken.summary.as_str(), taken.committed_at, units(&taken)),
+        ("2", 1_700_000_000, vec!["data".to_owned(), "n2".to_owned()])
+    );
+    assert_eq!(taken.paths, BTreeSet::from(["base".to_owned()]));
+    let taken = take(&world, &mut trust, commits[19]).unwrap();
+    assert_eq!(units(&taken), ["data", "n19"], "it jumps, past all between");
+    let taken = take(&world, &mut trust, commits[2]).unwrap();
+    assert_eq!(
+        (units(&taken), trust.state().head.as_ref().unwrap().commit),
+        (vec!["data".to_owned(), "n2".to_owned()], commits[19])
+    );
+    assert_eq!(trust.state().ran, [commits[2], commits[19]]);
+    take(&world, &mut trust, commits[19]).unwrap();
+    let error = take(&world, &mut trust, commits[3]).unwrap_err();
+    assert!(matches!(error, NotTaken::Refused(why) if matches!(*why, Refused::Fork { .. })), "it never ran this one");
+}
+
+#[test]
+fn nothing_is_asked_for_twice() {
+    let mut world = World::new();
+    let first = world.commit(Draft::after(None, "first").file("base/a.yaml", &volume("a")));
+    let second = world.commit(
+        Draft::after(Some(first), "second").file("base/a.yaml", &volume("a")).file("base/b.yaml", &volume("b")),
+    );
+    let mut trust = world.trust();
+    take(&world, &mut trust, first).unwrap();
+    let hub = Honest::of(&world);
+    trust.take(&target(second), &hub, &Patient).unwrap();
+    let asked = hub.asked.into_inner();
+    // The commit, its root, the folder and the new file: fleet.yaml and the others are here.
+    assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), 4);
+}
+
+/// A hub that goes away after so many objects.
+struct Cut<'a> {
+    honest: Honest<'a>,
+    left: Cell<usize>,
+}
+
+impl Hub for Cut<'_> {
+    fn chain(&self, from: ObjectId, to: ObjectId) -> Result<Vec<Frame>, HubError> {
+        self.honest.chain(from, to)
+    }
+
+    fn objects(&self, want: &[ObjectId]) -> Result<Vec<Frame>, HubError> {
+        if self.left.get() == 0 {
+            return Err(HubError::Unreachable("cut".to_owned()));
+        }
+        self.left.set(self.left.get() - 1);
+        self.honest.objects(&want[..1])
+    }
+}
+
+#[test]
+fn a_line_that_is_cut_all_the_time_gets_there() {
+    let mut world = World::new();
+    let mut draft = Draft::after(None, "first");
+    for n in 0..10 {
+        draft = draft.file(&format!("base/d{n}/v.yaml"), &volume(&format!("v{n}")));
+    }
+    let first = world.commit(draft);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let hub = Cut { honest: Honest::of(&world), left: Cell::new(1) };
+        // Each time as after a crash.
+        match world.trust().take(&target(first), &hub, &Patient) {
+            Ok(taken) => break assert_eq!(units(&taken).len(), 11),
+            Err(NotTaken::Hub(_)) => assert_eq!(world.remembered(), ""),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    // The commit, the root, fleet.yaml, base, ten folders, eleven files: one a try.
+    assert_eq!(tries, 25);
+}
+
+#[test]
+fn what_was_taken_is_read_again_without_a_hub() {
+    let mut world = World::new();
+    let first = world.commit(Draft::after(None, "first"));
+    let second = world.commit(Draft::after(Some(first), "second").file("base/b.yaml", &volume("b")));
+    world.take(first).unwrap();
+    world.take(second).unwrap();
+    let mut trust = world.trust();
+    assert_eq!(units(&trust.reopen(second).unwrap()), ["b", "data"]);
+    assert_eq!(units(&trust.reopen(first).unwrap()), ["data"]);
+    assert!(matches!(trust.reopen(ObjectId([1; 20])), Err(NotTaken::Incomplete { .. })));
+    assert_eq!(units(&trust.take(&target(first), &Away, &Patient).unwrap()), ["data"], "also a target, if it is here");
+    let third = world.commit(Draft::after(Some(second), "third"));
+    assert!(matches!(trust.take(&target(third), &Away, &Patient), Err(NotTaken::Hub(_))));
+}
+
+#[test]
+fn signers_hand_over() {
+    let mut world = World::new();
+    let one = world.commit(Draft::after(None, "one"));
+    let two = world.commit(Draft::after(Some(one), "two").fleet(Fleet::signed_by(2, b"ab")));
+    let middle =
+        world.commit(Draft::after(Some(two), "nobody signs every commit").fleet(Fleet::signed_by(2, b"ab")).by(None));
+    let broken = world.commit(Draft::after(Some(middle), "broken").file("fleet.yaml", "kind: Fleet").by(None));
+    let three = world.commit(Draft::after(Some(broken), "three").fleet(Fleet::signed_by(3, b"c")).by(Some(b'b')));
+    let last = world.commit(Draft::after(Some(three), "last").fleet(Fleet::signed_by(3, b"c")).by(Some(b'c')));
+    for rotations in [vec![two, three], vec![three, two, one], vec![], vec![two], vec![three]] {
+        let world = World {
+            folder: tempfile::tempdir().unwrap(),
+            names: Default::default(),
+            objects: world.objects.clone(),
+            identity: world.identity.clone(),
+        };
+        world.take(one).unwrap();
+        let told = Target { rotations: rotations.clone(), ..target(last) };
+        let mut trust = world.trust();
+        trust.take(&told, &Honest::of(&world), &Patient).unwrap_or_else(|error| panic!("{rotations:?}: {error}"));
+        assert_eq!((trust.state().signers_version, trust.state().signers.as_ref().unwrap().version), (3, 3));
+    }
+}
+
+#[test]
+fn the_first_commit_is_signed_by_whom_the_owner_named() {
+    let mut world = World::new();
+    let good = world.commit(Draft::after(None, "good"));
+    let newer = world.commit(Draft::after(Some(good), "newer").fleet(Fleet::signed_by(2, b"b")));
+    let bad = world.commit(Draft::after(None, "bad").by(Some(b'x')).fleet(Fleet::signed_by(1, b"x")));
+    for (commit, is_taken) in [(good, true), (newer, true), (bad, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = world.settings();
+        (settings.directory, settings.signers) = (folder.path().to_owned(), Some(owner_says(1, b"a")));
+        let taken = take(&world, &mut Trust::open(settings).unwrap(), commit);
+        assert_eq!(taken.is_ok(), is_taken, "{taken:?}");
+    }
+    world.take(bad).unwrap();
+}
+
+#[test]
+fn a_tag_is_enough_where_tags_are_asked_for() {
+    let mut world = World::new();
+    let fleet = Fleet { signers: Some((1, "Tag", b"a".to_vec())), ..Fleet::unsigned() };
+    let first = world.commit(Draft::after(None, "first").fleet(fleet.clone()).by(None));
+    let second = world.commit(Draft::after(Some(first), "second").fleet(fleet).by(None));
+    for commit in [first, second] {
+        let tag = world.tag(commit, "commit", Some(b'a'));
+        let told = Target { tag: Some(tag), ..target(commit) };
+        world.trust().take(&told, &Honest::of(&world), &Patient).unwrap();
+    }
+}
+
+#[test]
+fn a_history_that_was_rewritten_on_purpose() {
+    let mut world = World::new();
+    let old = world.commit(Draft::after(None, "old"));
+    let older = world.commit(Draft::after(Some(old), "one more").fleet(Fleet::signed_by(2, b"b")));
+    let fleet = Fleet { replaces: vec![older], ..Fleet::signed_by(2, b"b") };
+    let new = world.commit(Draft::after(None, "new").fleet(fleet.clone()).by(Some(b'b')));
+    let next = world.commit(Draft::after(Some(new), "next").fleet(Fleet { floor: Some(new), ..fleet }).by(Some(b'b')));
+    // One machine is at the end of the old history, another one is behind.
+    for at in [vec![old, older, next], vec![old, next], vec![older, new, next]] {
+        let world = World {
+            folder: tempfile::tempdir().unwrap(),
+            names: Default::default(),
+            objects: world.objects.clone(),
+            identity: world.identity.clone(),
+        };
+        for commit in &at {
+            world.take(*commit).unwrap_or_else(|error| panic!("{at:?}: {error}"));
+        }
+        let back = world.take(at[0]).unwrap_err();
+        assert!(
+            matches!(back, NotTaken::Refused(why) if matches!(*why, Refused::Floor { .. })),
+            "the old one is below the floor"
+        );
+    }
+}
+
+#[test]
+fn merging_the_old_history_is_a_way_without_signers() {
+    let mut world = World::new();
+    let old = world.commit(Draft::after(None, "old").fleet(Fleet::unsigned()).by(None));
+    let new = world.commit(Draft::after(None, "new").fleet(Fleet::unsigned()).by(None));
+    let mut merge = Draft::after(Some(new), "merge").fleet(Fleet::unsigned()).by(None);
+    merge.parents.push(old);
+    let merge = world.commit(merge);
+    world.take(old).unwrap();
+    assert!(world.take(new).is_err());
+    world.take(merge).unwrap();
+}
+
+#[test]
+fn a_value_that_is_sealed_for_the_machine_is_opened_there_alone() {
+    let mut world = World::new();
+    let sealed = |world: &World, to: &age::Identity| {
+        let armored = age::encrypt(&[to.recipient()], b"hunter2").unwrap();
+        let _ = world;
+        let lines: Vec<String> = armored.lines().map(|line| format!("      {line}\n")).collect();
+        format!(
+            "apiVersion: abide.dev/v1alpha1\nkind: Secret\nmetadata: {{name: db}}\nspec:\n  data:\n    password: |\n{}",
+            lines.concat()
+        )
+    };
+    let web = "apiVersion: abide.dev/v1alpha1\nkind: Container\nmetadata: {name: web}\nspec:\n  image: registry.example.org/web:1\n  env: {PASSWORD: {secret: db, key: password}}\n";
+    let ours = sealed(&world, &world.identity);
+    let theirs = sealed(&world, &age::Identity::generate().unwrap());
+    let good = world.commit(Draft::after(None, "good").file("base/web.yaml", web).file("base/db.yaml", &ours));
+    let bad = world.commit(Draft::after(Some(good), "bad").file("base/web.yaml", web).file("base/db.yaml", &theirs));
+    let taken = world.take(good).unwrap();
+    let Wish::Complete(complete) = &taken.revision.wish else { panic!("{:?}", taken.revision.wish) };
+    assert!(!format!("{complete:?}").contains("hunter2"), "it is masked as every secret");
+    let before = world.remembered();
+    let taken = world.take(bad).unwrap();
+    let Wish::Refused(why) = &taken.revision.wish else { panic!("it can't be opened") };
+    assert!(why.contains("not encrypted for age1"), "{why}");
+    assert_eq!(world.remembered(), before);
+}
+
+#[test]
+fn links_lead_to_what_other_folders_have() {
+    let mut world = World::new();
+    let draft = Draft::after(None, "first")
+        .file("base/shared.yaml", "->../shared/more/s.yaml")
+        .file("base/folder", "->../shared/all")
+        .file("base/dangling", "->nowhere")
+        .file("base/loop", "->loop")
+        .file("shared/all/x.yaml", &volume("x"))
+        .file("shared/more", "->deep/deeper")
+        .file("shared/deep/deeper/s.yaml", &volume("s"))
+        .file("unrelated/u.yaml", &volume("u"));
+    let first = world.commit(draft);
+    let taken = world.take(first).unwrap();
+    assert_eq!(units(&taken), ["data", "s", "x"]);
+    let unrelated = world.blob(&volume("u"));
+    assert!(
+        !abide_fleet::trust::objects::Objects::open(world.folder.path()).unwrap().has(unrelated),
+        "only what it needs"
+    );
+}
+
+#[test]
+fn what_is_no_longer_needed_goes() {
+    let mut world = World::new();
+    let mut trust = world.trust();
+    let mut commits: Vec<ObjectId> = Vec::new();
+    for n in 0..120 {
+        let draft =
+            Draft::after(commits.last().copied(), &n.to_string()).file("base/n.yaml", &volume(&format!("n{n}")));
+        let commit = world.commit(draft);
+        take(&world, &mut trust, commit).unwrap();
+        commits.push(commit);
+    }
+    let objects = abide_fleet::trust::objects::Objects::open(world.folder.path()).unwrap();
+    assert!(objects.packs().unwrap() < 100);
+    assert!(!objects.has(commits[10]));
+    assert_eq!(trust.state().ran.len(), RAN_MAX);
+    for commit in &commits[110..] {
+        trust.reopen(*commit).unwrap();
+    }
+    take(&world, &mut trust, commits[60]).unwrap();
+    assert_eq!(units(&trust.reopen(commits[60]).unwrap()), ["data", "n60"], "it is had again");
+}
+
+struct Impatient;
+
+impl Attend for Impatient {
+    fn progress(&self, _: Progress) {}
+
+    fn is_cancelled(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn nobody_waits_any_more() {
+    let mut world = World::new();
+    let first = world.commit(Draft::after(None, "first"));
+    let taken = world.trust().take(&target(first), &Honest::of(&world), &Impatient);
+    assert!(matches!(taken, Err(NotTaken::Cancelled)));
+}
