@@ -3,6 +3,8 @@
 //!
 //! | module | question it answers |
 //! |---|---|
+//! | [`admin`] | what people and programs read of a hub |
+//! | [`deciding`] | which machine is to be on which commit, and when |
 //! | [`protocol`] | what hub and machine say to each other |
 //! | [`server`] | how machines meet the hub: its authority, enrolment, polls, reports, objects |
 //! | [`store`] | what a hub keeps, in SQLite or in PostgreSQL |
@@ -10,6 +12,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod deciding;
 pub mod protocol;
 pub mod server;
 pub mod store;

@@ -62,6 +62,9 @@ pub struct Written {
     pub instance: InstanceId,
     /// The commit.
     pub commit: ObjectId,
+    /// How often in a row the machine failed with it before.
+    #[serde(default)]
+    pub attempt: u32,
     /// Since when the machine can know it: when it was written, or the machine came back before it had said anything about it.
     pub at: Millis,
 }
@@ -218,7 +221,7 @@ impl Machine {
     /// forgotten the last ones, gives none of them again.
     pub fn written(&self, instance: InstanceId, commit: ObjectId, now: Millis) -> Written {
         let number = (self.numbered + 1).max(u64::try_from(now.0).unwrap_or(0));
-        Written { number, instance, commit, at: now }
+        Written { number, instance, commit, attempt: 0, at: now }
     }
 
     /// Whether it may be told that: the number is new, or what it had it for stays.
@@ -262,7 +265,12 @@ impl Machine {
         self.presence = here;
         self.heard_at = self.heard_at.max(now);
         let told = self.reported.as_ref().and_then(|reported| reported.report.target);
-        // It couldn't know before, so its time for it begins now.
+        // It proves anew that it is well; and what it couldn't know before, its time for that begins now.
+        if let Some(reported) = &mut self.reported
+            && let Some(ready) = &mut reported.ready_since
+        {
+            *ready = (*ready).max(now);
+        }
         if let Some(target) = self.target.as_mut().filter(|target| told != Some(target.number)) {
             target.at = target.at.max(now);
         }

@@ -182,7 +182,7 @@ pub(crate) fn targets_are_written_by_the_leader_at_the_version_it_saw(place: &dy
     let term = lead(&*store);
     let saw = machine(&*store, "a");
     let target = saw.written(instance(1), commit(1), NOW);
-    assert_eq!(target, Written { number: NOW.0 as u64, instance: instance(1), commit: commit(1), at: NOW });
+    assert_eq!(target, Written { number: NOW.0 as u64, instance: instance(1), commit: commit(1), attempt: 0, at: NOW });
     assert!(!store.write_target(&term, &name("b"), 0, Some(&target)).unwrap());
     assert!(store.write_target(&term, &saw.name, saw.version, Some(&target)).unwrap());
     assert!(!store.write_target(&term, &saw.name, saw.version, Some(&target)).unwrap(), "it isn't what was seen");

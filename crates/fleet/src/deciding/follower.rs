@@ -1,0 +1,155 @@
+//! The fleet's repository, followed with all of its history by every process of a hub: who leads decides by its newest
+//! commit, and all of them hand out its objects.
+
+use super::bell::Bell;
+use abide_git::{
+    GitSource, Oid, Repository, Settings, SnapshotError, Waker, cache::History, describe, location::BadLocation,
+    source::Reading,
+};
+use abide_reconcile::{Attend, Complete, Fault, Progress, Revision, Source, Wish};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+/// Where the branch is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// The commit's id in hexadecimal; empty if there is no such branch.
+    pub commit: String,
+    /// The first line of its message.
+    pub summary: String,
+    /// Why there is none.
+    pub absent: Option<Arc<str>>,
+}
+
+/// What is known of the repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// Where the branch was when it was asked for last.
+    pub tip: Option<Tip>,
+    /// Why it can't be asked just now.
+    pub trouble: Option<Arc<str>>,
+}
+
+/// Follows until it is dropped.
+pub struct Follower {
+    directory: PathBuf,
+    state: Arc<State>,
+    waker: Waker,
+}
+
+#[derive(Default)]
+struct State {
+    sight: Mutex<Sight>,
+    is_over: AtomicBool,
+}
+
+/// Why a repository can't be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// As it was written.
+    #[error(transparent)]
+    Location(#[from] BadLocation),
+    /// By this process.
+    #[error("could not start the thread that follows the fleet's repository")]
+    Thread(#[from] io::Error),
+}
+
+impl Follower {
+    /// Begins to follow, and rings when there is news.
+    pub fn start(settings: Settings, bell: Arc<Bell>) -> Result<Self, FollowError> {
+        let directory = settings.directory.clone();
+        let settings = Settings { history: History::Whole, reading: Some(Arc::new(Tips)), ..settings };
+        let mut source = GitSource::new(settings)?;
+        let (state, waker) = (Arc::new(State::default()), source.waker());
+        let told = Arc::clone(&state);
+        thread::Builder::new().name("fleet's repository".to_owned()).spawn(move || {
+            while !told.is_cancelled() {
+                let said = source.next(&*told);
+                if told.note(said) {
+                    bell.ring();
+                }
+            }
+        })?;
+        Ok(Self { directory, state, waker })
+    }
+
+    /// What is known of the repository.
+    pub fn sight(&self) -> Sight {
+        self.state.sight.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks for the branch now, and not when the interval is over.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// The folder with the cache, for [`abide_git::cache::open`].
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.state.is_over.store(true, Ordering::Relaxed);
+        self.waker.wake();
+    }
+}
+
+impl State {
+    /// Whether it was news.
+    fn note(&self, said: Result<Revision, Fault>) -> bool {
+        let mut sight = self.sight.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = sight.clone();
+        match said {
+            Ok(Revision { commit, summary, wish, .. }) => {
+                let absent = match wish {
+                    Wish::Refused(why) => Some(why),
+                    Wish::Complete(_) | Wish::Withdrawn => None,
+                };
+                *sight = Sight { tip: Some(Tip { commit, summary, absent }), trouble: None };
+            }
+            Err(Fault::Cancelled) => {}
+            Err(fault) => {
+                let text: Arc<str> = fault.to_string().into();
+                if sight.trouble.as_ref() != Some(&text) {
+                    tracing::warn!(%fault, "the fleet's repository can't be followed");
+                }
+                sight.trouble = Some(text);
+            }
+        }
+        *sight != before
+    }
+}
+
+impl Attend for State {
+    fn progress(&self, _: Progress) {}
+
+    fn is_cancelled(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+}
+
+/// Only where the branch is: what a commit says depends on the machines.
+#[derive(Debug)]
+struct Tips;
+
+impl Reading for Tips {
+    fn read(&self, cache: Repository, commit: Oid) -> Result<Revision, SnapshotError> {
+        let broken = |source| SnapshotError::Commit { commit: commit.to_string(), source };
+        let described = describe(&cache, commit).map_err(broken)?;
+        let wish = match Complete::new([]) {
+            Ok(nothing) => Wish::Complete(Arc::new(nothing)),
+            Err(invalid) => Wish::Refused(invalid.to_string().into()),
+        };
+        Ok(Revision { commit: described.id, summary: described.summary, wish, files: BTreeMap::new() })
+    }
+}

@@ -1,0 +1,75 @@
+//! The store's machines, kept in memory: what changed since the last time is asked for, never all of it.
+
+use super::bell::Bell;
+use crate::store::{Machine, Store, StoreError};
+use abide_reconcile::Name;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// All machines of the fleet, as of the last look.
+pub struct Roster {
+    store: Arc<dyn Store>,
+    bell: Arc<Bell>,
+    rows: Mutex<Rows>,
+}
+
+#[derive(Default)]
+struct Rows {
+    machines: BTreeMap<Name, Arc<Machine>>,
+    upto: i64,
+    /// Machines that changed since this was asked last.
+    changed: BTreeSet<Name>,
+    paused: BTreeSet<String>,
+}
+
+impl Roster {
+    /// Nothing is asked yet.
+    pub fn new(store: Arc<dyn Store>, bell: Arc<Bell>) -> Self {
+        Self { store, bell, rows: Mutex::default() }
+    }
+
+    /// Brings it up to date.
+    pub fn refresh(&self) -> Result<(), StoreError> {
+        let mut rows = self.rows();
+        let changes = self.store.changes(rows.upto)?;
+        let paused = self.store.paused()?;
+        let is_news = !changes.machines.is_empty() || paused != rows.paused;
+        rows.upto = changes.upto;
+        rows.paused = paused;
+        for machine in changes.machines {
+            rows.changed.insert(machine.name.clone());
+            rows.machines.insert(machine.name.clone(), Arc::new(machine));
+        }
+        drop(rows);
+        if is_news {
+            self.bell.ring();
+        }
+        Ok(())
+    }
+
+    /// All machines, by their names.
+    pub fn machines(&self) -> BTreeMap<Name, Arc<Machine>> {
+        self.rows().machines.clone()
+    }
+
+    /// One of them.
+    pub fn machine(&self, name: &Name) -> Option<Arc<Machine>> {
+        self.rows().machines.get(name).cloned()
+    }
+
+    /// Roll-outs that a person has paused.
+    pub fn paused(&self) -> BTreeSet<String> {
+        self.rows().paused.clone()
+    }
+
+    /// Machines that changed since this was asked last.
+    pub(super) fn take_changed(&self) -> BTreeSet<Name> {
+        std::mem::take(&mut self.rows().changed)
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

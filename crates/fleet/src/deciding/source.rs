@@ -1,0 +1,202 @@
+//! The source: on which commit which machines are to be, as soon as either changes.
+//!
+//! ```text
+//!  follower: the branch's tip ──► commit: read, and may it follow? ─┐
+//!  roster: machines, labels, pauses ───────────────────────────────┴─► wish ─► Reconciler
+//! ```
+//!
+//! A tip that is broken, or that machines wouldn't take, is a wish that is refused: what is in force stays so.
+
+use super::{
+    bell::Bell,
+    commit::{Commit, NotRead},
+    follower::{Follower, Sight, Tip},
+    lineage::{self, Claims},
+    roster::Roster,
+    wish::{Wants, is_told},
+};
+use abide_agent::{Opening, journal::is_same_commit};
+use abide_git::{Oid, cache};
+use abide_reconcile::{Attend, Digest, Fault, Revision, Source, SourceId, Wish};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Who loses interest rings the bell; and should that be missed, this is soon enough.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// A cache that can't be read is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What is needed to say what is wished.
+#[derive(Clone)]
+pub(super) struct Means {
+    pub(super) source: SourceId,
+    /// The fleet's identity, as its tree has it.
+    pub(super) fleet: String,
+    pub(super) follower: Arc<Follower>,
+    pub(super) roster: Arc<Roster>,
+    pub(super) bell: Arc<Bell>,
+}
+
+/// Says where all machines are to be.
+pub(super) struct FleetSource {
+    means: Means,
+    /// The commit that was said last to be good: the next one goes on from there.
+    base: Option<Oid>,
+    /// The tip as it was read, or why it isn't rolled out.
+    read: Option<(Tip, Result<Commit, String>)>,
+    said: Option<String>,
+    trouble: Option<Arc<str>>,
+    /// The last look failed.
+    is_failed: bool,
+    wants: Wants,
+}
+
+impl FleetSource {
+    pub(super) fn new(means: Means, opening: &Opening) -> Self {
+        let base = opening.keep.first().and_then(|commit| id(commit));
+        let said = opening.said.clone();
+        Self { means, base, read: None, said, trouble: None, is_failed: false, wants: Wants::default() }
+    }
+
+    /// What there is to say, if it is news.
+    fn look(&mut self) -> Result<Option<Revision>, Fault> {
+        let Sight { tip, trouble } = self.means.follower.sight();
+        if trouble != self.trouble {
+            self.trouble.clone_from(&trouble);
+            match trouble {
+                Some(trouble) => return Err(Fault::Again(trouble)),
+                // What is said after a fault is said again, so that it is known to be over.
+                None => self.said = None,
+            }
+        }
+        let Some(tip) = tip else { return Ok(None) };
+        let revision = match self.look_at(&tip) {
+            Ok(revision) => revision,
+            Err(fault) => {
+                self.said = None;
+                return Err(fault);
+            }
+        };
+        if self.said.as_ref() == Some(&revision.commit) {
+            return Ok(None);
+        }
+        self.said = Some(revision.commit.clone());
+        // Who hears this takes the repository to be in reach: that it isn't is said once more.
+        self.trouble = None;
+        if matches!(revision.wish, Wish::Complete(_)) {
+            self.base = id(&revision.commit);
+        }
+        Ok(Some(revision))
+    }
+
+    fn look_at(&mut self, tip: &Tip) -> Result<Revision, Fault> {
+        if self.read.as_ref().is_none_or(|(known, _)| known != tip) {
+            let read = self.read(tip)?;
+            self.read = Some((tip.clone(), read));
+        }
+        self.revision(tip)
+    }
+
+    /// Reads a tip. Only a cache that can't be read is a fault.
+    fn read(&self, tip: &Tip) -> Result<Result<Commit, String>, Fault> {
+        let again = |text: String| Fault::Again(text.into());
+        if let Some(absent) = &tip.absent {
+            return Ok(Err(absent.to_string()));
+        }
+        let directory = self.means.follower.directory();
+        let commit = id(&tip.commit).ok_or_else(|| again(format!("{:?} is no commit", tip.commit)))?;
+        let read = match Commit::read(directory, commit, &self.means.fleet) {
+            Ok(read) => read,
+            Err(NotRead::Broken(why)) => return Ok(Err(why)),
+            Err(error) => return Err(again(error.to_string())),
+        };
+        let spec = read.file.spec();
+        let replaces: Vec<String> = spec.replaces.iter().map(ToString::to_string).collect();
+        let floor = spec.floor.as_ref().map(ToString::to_string);
+        let claims = Claims { floor: floor.as_deref(), replaces: &replaces };
+        let cache = cache::open(directory).map_err(|error| again(error.to_string()))?;
+        Ok(match lineage::refuse(&cache, self.base, commit, claims) {
+            Some(why) => Err(why),
+            None => Ok(read),
+        })
+    }
+
+    /// What the tip says for the machines of now.
+    fn revision(&mut self, tip: &Tip) -> Result<Revision, Fault> {
+        let refused = |why: String| Revision {
+            commit: tip.commit.clone(),
+            summary: tip.summary.clone(),
+            wish: Wish::Refused(why.into()),
+            files: BTreeMap::new(),
+        };
+        let machines = self.means.roster.machines();
+        let commit = match &mut self.read {
+            Some((_, Ok(commit))) => commit,
+            Some((_, Err(why))) => return Ok(refused(why.clone())),
+            None => return Err(Fault::Again("the commit was not read yet".into())),
+        };
+        let told: Vec<_> = machines.values().filter(|machine| is_told(&commit.file, machine)).collect();
+        let mistakes = commit.mistakes(self.means.follower.directory(), told.iter().map(|machine| &machine.name));
+        if let Some(mistakes) = mistakes.map_err(|error| Fault::Again(error.to_string().into()))? {
+            // For other machines it may be another mistake.
+            let told_apart: String = Digest::of(mistakes.as_bytes()).to_string().chars().take(12).collect();
+            return Ok(Revision { commit: format!("{}+{told_apart}", tip.commit), ..refused(mistakes) });
+        }
+        let paused = self.means.roster.paused();
+        Ok(match self.wants.wish(&self.means.source, &tip.commit, &commit.file, &machines, &paused) {
+            Ok(wished) => Revision {
+                commit: wished.name,
+                summary: commit.summary.clone(),
+                wish: Wish::Complete(Arc::new(wished.complete)),
+                files: BTreeMap::new(),
+            },
+            Err(invalid) => refused(invalid.to_string()),
+        })
+    }
+}
+
+impl Source for FleetSource {
+    fn next(&mut self, attend: &dyn Attend) -> Result<Revision, Fault> {
+        loop {
+            let rung = self.means.bell.rung();
+            if attend.is_cancelled() {
+                return Err(Fault::Cancelled);
+            }
+            if std::mem::take(&mut self.is_failed) {
+                self.means.bell.wait(rung, AGAIN, attend);
+                continue;
+            }
+            match self.look() {
+                Ok(Some(revision)) => return Ok(revision),
+                Ok(None) => self.means.bell.wait(rung, SLEEP_MAX, attend),
+                Err(fault) => {
+                    self.is_failed = true;
+                    return Err(fault);
+                }
+            }
+        }
+    }
+}
+
+/// What a commit that was said before says for the machines of now. It is told under the number that it had then.
+pub(super) fn reopen(means: &Means, said: &str) -> Result<Revision, Fault> {
+    let again = |text: String| Fault::Again(text.into());
+    means.roster.refresh().map_err(|error| super::machines::fault(&error))?;
+    let commit = id(said).ok_or_else(|| Fault::Never(format!("{said:?} is no commit").into()))?;
+    let read =
+        Commit::read(means.follower.directory(), commit, &means.fleet).map_err(|error| again(error.to_string()))?;
+    let (machines, paused) = (means.roster.machines(), means.roster.paused());
+    let wished = Wants::default().wish(&means.source, &commit.to_string(), &read.file, &machines, &paused);
+    let wish = match wished {
+        Ok(wished) => Wish::Complete(Arc::new(wished.complete)),
+        Err(invalid) => Wish::Refused(invalid.to_string().into()),
+    };
+    debug_assert!(is_same_commit(said, &commit.to_string()), "a commit is named by its id");
+    Ok(Revision { commit: said.to_owned(), summary: read.summary, wish, files: BTreeMap::new() })
+}
+
+/// The commit of a revision.
+fn id(revision: &str) -> Option<Oid> {
+    let commit = revision.split_once('+').map_or(revision, |(commit, _)| commit);
+    Oid::from_str(commit).ok().filter(|_| commit.len() == 40)
+}

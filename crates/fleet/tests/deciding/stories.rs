@@ -1,0 +1,122 @@
+use crate::fleet::{Fleet, name};
+use abide_fleet::admin::rollout::RolloutState;
+
+const WAVES: &str = "{waves: [{count: 1}, {share: 25%}], maxUnavailable: 4, soak: 0s}";
+
+fn state(fleet: &Fleet) -> Option<RolloutState> {
+    fleet.rollouts().rollouts.iter().find(|rollout| rollout.name == "tills").map(|rollout| rollout.state)
+}
+
+fn is_done(fleet: &Fleet, commit: &str) -> bool {
+    fleet.rollouts().commit == commit && state(fleet) == Some(RolloutState::Done)
+}
+
+/// A good commit gets everywhere, wave by wave and never on more than may be; a bad one stops in the first wave and is taken
+/// back there; another hub knows that; and what mends it gets everywhere.
+#[test]
+fn a_bad_commit_stops_in_the_first_wave_and_another_hub_knows() {
+    let mut fleet = Fleet::of(20);
+    fleet.repository.fleet("", WAVES);
+    let first = fleet.repository.push("first");
+    fleet.begin();
+    fleet.until("on the first commit", |fleet| fleet.on(&first) == 20 && is_done(fleet, &first));
+
+    fleet.unavailable_max = 0;
+    let good = fleet.repository.push("good");
+    fleet.until("on the good commit", |fleet| fleet.on(&good) == 20 && is_done(fleet, &good));
+    assert!(fleet.unavailable_max <= 4, "{} changed at once", fleet.unavailable_max);
+    let waves: Vec<usize> = fleet.rollouts().rollouts[0].waves.iter().map(|wave| wave.machines).collect();
+    assert_eq!(waves, [1, 5, 14]);
+
+    let bad = fleet.repository.push("bad");
+    fleet.bad.insert(bad.clone());
+    let is_stopped = |fleet: &Fleet| state(fleet) == Some(RolloutState::Stopped) && fleet.on(&good) == 20;
+    fleet.until("stopped", is_stopped);
+    assert_eq!(fleet.tried(&bad), 1);
+
+    fleet.end();
+    fleet.begin();
+    fleet.enroll(20);
+    fleet.until("known to the next hub", |fleet| fleet.on(&good) == 20 && state(fleet) == Some(RolloutState::Stopped));
+    assert_eq!(fleet.tried(&bad), 1, "nobody is told it again");
+
+    let fix = fleet.repository.push("fix");
+    fleet.until("on the fix", |fleet| fleet.on(&fix) == 21 && is_done(fleet, &fix));
+    fleet.end();
+}
+
+/// A hub that dies in the middle of a roll-out leaves nothing that the next one would do twice, or at once.
+#[test]
+fn hubs_die_in_the_middle() {
+    let mut fleet = Fleet::of(12);
+    fleet.repository.fleet("", "{waves: [{count: 2}], maxUnavailable: 2, soak: 0s}");
+    let first = fleet.repository.push("first");
+    fleet.begin();
+    fleet.until("on the first commit", |fleet| is_done(fleet, &first));
+    for n in 0..4 {
+        fleet.unavailable_max = 0;
+        let next = fleet.repository.push(&format!("next-{n}"));
+        fleet.until("half way", |fleet| fleet.on(&next) > 3);
+        fleet.end();
+        fleet.begin();
+        fleet.until("on the next commit", |fleet| fleet.on(&next) == 12 && is_done(fleet, &next));
+        assert!(fleet.unavailable_max <= 2, "{} changed at once", fleet.unavailable_max);
+    }
+    fleet.end();
+}
+
+/// What can't be rolled out is refused, in words, and changes nothing.
+#[test]
+fn refused_commits_change_nothing() {
+    let mut fleet = Fleet::of(3);
+    fleet.repository.fleet("", WAVES);
+    let good = fleet.repository.push("good");
+    fleet.begin();
+    fleet.until("on the good commit", |fleet| is_done(fleet, &good));
+
+    let refused = |fleet: &mut Fleet, words: &str| {
+        fleet.until(words, |fleet| fleet.rollouts().state == "refused" && fleet.rollouts().message.contains(words));
+        assert_eq!((fleet.on(&good), fleet.rollouts().commit), (3, good.clone()));
+    };
+    fleet.repository.write("base/volume.yaml", "kind: Volum\n");
+    fleet.repository.push_as_it_is("typo");
+    refused(&mut fleet, "what till-00, till-01, till-02 would run is broken");
+    fleet.repository.write("fleet.yaml", "kind: Fleet\n");
+    fleet.repository.push_as_it_is("no fleet");
+    refused(&mut fleet, "fleet.yaml");
+
+    fleet.repository.fleet("", WAVES);
+    fleet.repository.git("work", &["checkout", "-q", "--orphan", "rewritten"]);
+    fleet.repository.push("rewritten");
+    refused(&mut fleet, "it doesn't descend from");
+
+    fleet.repository.fleet(&format!("  replaces: [{good}]\n"), WAVES);
+    let stated = fleet.repository.push("stated");
+    fleet.until("on the history that says so", |fleet| fleet.on(&stated) == 3 && is_done(fleet, &stated));
+    fleet.end();
+}
+
+/// Machines come, go and are paused while a commit is in force.
+#[test]
+fn the_roster_changes() {
+    let mut fleet = Fleet::of(4);
+    fleet.repository.fleet("", "{soak: 0s, maxUnavailable: 100%}");
+    let first = fleet.repository.push("first");
+    fleet.begin();
+    fleet.until("on the first commit", |fleet| is_done(fleet, &first));
+
+    fleet.enroll(4);
+    fleet.until("told to who came", |fleet| fleet.on(&first) == 5);
+    fleet.store.revoke(&name(0), super::fleet::now()).unwrap();
+    fleet.until("taken from who was revoked", |fleet| fleet.on(&first) == 4);
+
+    fleet.store.set_paused("tills", true).unwrap();
+    fleet.until("paused", |fleet| state(fleet) == Some(RolloutState::Paused));
+    let second = fleet.repository.push("second");
+    fleet.until("known", |fleet| fleet.rollouts().commit == second);
+    assert_eq!(fleet.on(&second), 0);
+    fleet.store.set_paused("tills", false).unwrap();
+    fleet.silent.insert(name(1));
+    fleet.until("told to all", |fleet| fleet.on(&second) == 4);
+    fleet.end();
+}
