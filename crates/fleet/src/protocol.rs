@@ -22,6 +22,7 @@ mod object_id;
 pub use frame::{Frame, FrameError, ObjectKind, read_frames, write_frame};
 pub use object_id::{BadObjectId, ObjectId};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ pub const HAPPENINGS_MAX: usize = 100;
 pub const TROUBLES_MAX: usize = 20;
 
 /// A machine wants to become one of the fleet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Enroll {
     /// The token without the fingerprint of the root: `ID.SECRET`.
     pub token: String,
@@ -65,7 +66,7 @@ pub struct Enroll {
 }
 
 /// It is one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Enrolled {
     /// The fleet's identity, as the tree has it.
     pub fleet: String,
@@ -78,7 +79,7 @@ pub struct Enrolled {
 }
 
 /// A machine wants a certificate for the time to come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Renew {
     /// The new public key, as [`Enroll::key`].
     pub key: String,
@@ -87,7 +88,7 @@ pub struct Renew {
 }
 
 /// A certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Issued {
     /// The certificate and those between it and the root: PEM, the machine's own first.
     pub chain: String,
@@ -100,7 +101,7 @@ pub struct Issued {
 }
 
 /// A machine asks for its target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Poll {
     /// The protocol it speaks.
     pub protocol: u32,
@@ -116,7 +117,7 @@ pub struct Poll {
 }
 
 /// What a machine is to be on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// Grows with each target that a machine is told; from an old backup of the hub it may be smaller.
     pub number: u64,
@@ -132,7 +133,7 @@ pub struct Target {
 }
 
 /// How a machine is. Sent when it changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// As in [`Poll::session`].
     pub session: String,
@@ -170,7 +171,7 @@ pub struct Report {
 }
 
 /// How a machine is with its target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum MachineState {
     /// It has taken it and is on its way, or something of it isn't ready.
@@ -187,7 +188,7 @@ pub enum MachineState {
 }
 
 /// A unit that isn't as it should be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trouble {
     /// `KIND/NAME`.
     pub unit: String,
@@ -198,7 +199,7 @@ pub struct Trouble {
 }
 
 /// Something that happened on a machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Happening {
     /// When: milliseconds since 1970, by the machine's clock.
     pub at: i64,
@@ -210,7 +211,7 @@ pub struct Happening {
 }
 
 /// A machine asks how one commit leads to another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Chain {
     /// The ancestor.
     pub from: ObjectId,
@@ -219,14 +220,14 @@ pub struct Chain {
 }
 
 /// A machine asks for objects.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Objects {
     /// Which, at most [`OBJECTS_MAX`].
     pub want: Vec<ObjectId>,
 }
 
 /// Why a request isn't granted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Refusal {
     /// In one word, for programs.
     pub code: RefusalCode,
@@ -235,7 +236,7 @@ pub struct Refusal {
 }
 
 /// Why, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalCode {
     /// The token is unknown, used up or expired.

@@ -41,7 +41,7 @@ pub mod watch;
 mod worker;
 
 pub use child::fetch_child;
-pub use git2::{Oid, Repository};
+pub use git2::{Error, Oid, Repository};
 pub use revision::{Commit, describe};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use source::{GitSource, Settings};

@@ -1,3 +1,239 @@
-//! The hub as machines meet it: its authority.
+//! The hub as machines meet it: HTTPS by [`crate::protocol`].
+//!
+//! ```text
+//!  connection ─► listen ─► route ─┬─ enroll, renew ──────────────► store
+//!   (who: tls)                    ├─ poll ◄── roster ◄── changes ── store      answered from memory
+//!                                 ├─ report, presence ─► recorder ─► store      written in groups, then answered
+//!                                 └─ chain, objects ◄── the cache of the repository that is followed
+//! ```
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`authority`], [`tls`] | who is the hub, and who is a machine |
+//! | [`limits`] | how much at once |
+//! | `listen`, `route`, `answer` | connections, requests, answers |
+//! | `admit` | whether it is the machine that it says, and the same as before: pure |
+//! | `enroll`, `poll`, `report`, `objects` | what is asked |
+//! | `roster`, `recorder`, `presence` | the machines in memory; what they do, to the store; who is away |
+//! | [`openapi`], `metrics` | what there is to ask; how it goes |
 
+mod admit;
+mod answer;
 pub mod authority;
+mod enroll;
+pub mod limits;
+mod listen;
+mod metrics;
+mod objects;
+pub mod openapi;
+mod poll;
+mod presence;
+mod recorder;
+mod report;
+mod roster;
+mod rotation;
+mod route;
+pub mod tls;
+
+use crate::store::{Store, StoreError};
+use answer::{Refused, refused};
+use authority::{Authority, AuthorityError};
+use limits::{Addresses, Limits};
+use metrics::Counters;
+use objects::Objects;
+use recorder::Recorder;
+use roster::Roster;
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+use tls::{Shown, WallClock};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::spawn_blocking,
+};
+
+/// Calls of the store at once, beside the recorder's and the roster's.
+const CALLS_MAX: usize = 16;
+
+/// What a hub process is made of.
+pub struct Settings {
+    /// The authority's folder.
+    pub authority: PathBuf,
+    /// What it keeps.
+    pub store: Arc<dyn Store>,
+    /// The folder of the followed repository's cache: `repo.git` is in it.
+    pub repository: PathBuf,
+    /// This process's name, which no other has or had.
+    pub hub: String,
+    /// The time.
+    pub clock: WallClock,
+    /// How much at once.
+    pub limits: Limits,
+    /// Told when a machine asks for what isn't in the cache yet.
+    pub look: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Why a hub doesn't serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// What it keeps.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its certificate.
+    #[error("the hub's certificate can't be used")]
+    Tls(#[from] rustls::Error),
+    /// A thread.
+    #[error("starting a thread")]
+    Thread(#[source] io::Error),
+}
+
+/// A hub process's server.
+#[derive(Clone)]
+pub struct Server(Arc<Inner>);
+
+struct Inner {
+    folder: PathBuf,
+    authority: RwLock<Arc<Authority>>,
+    shown: Arc<Shown>,
+    tls: Arc<rustls::ServerConfig>,
+    store: Arc<dyn Store>,
+    hub: String,
+    clock: WallClock,
+    limits: Limits,
+    look: Arc<dyn Fn() + Send + Sync>,
+    roster: Arc<Roster>,
+    recorder: Recorder,
+    objects: Objects,
+    addresses: Addresses,
+    connections: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+    counters: Counters,
+    /// Turns true when it is enough.
+    ending: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Reads what there is. Blocks; nobody is served yet.
+    pub fn new(settings: Settings) -> Result<Self, ServeError> {
+        let Settings { authority: folder, store, repository, hub, clock, limits, look } = settings;
+        let authority = Arc::new(Authority::open(&folder, clock.now())?);
+        let shown = Arc::new(Shown::new(&authority)?);
+        let tls = Arc::new(tls::config(authority.root(), Arc::clone(&shown), clock.clone())?);
+        let roster = Roster::follow(Arc::clone(&store))?;
+        let recorder = Recorder::start(Arc::clone(&store), Arc::clone(&roster), clock.clone());
+        Ok(Self(Arc::new(Inner {
+            folder,
+            authority: RwLock::new(authority),
+            shown,
+            tls,
+            store,
+            hub,
+            clock,
+            look,
+            roster,
+            recorder: recorder.map_err(ServeError::Thread)?,
+            objects: Objects::new(repository),
+            addresses: Addresses::default(),
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            requests: Arc::new(Semaphore::new(limits.requests)),
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+            counters: Counters::default(),
+            limits,
+            ending: watch::channel(false).0,
+        })))
+    }
+
+    /// Serves until `stop` comes.
+    pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) {
+        let inner = &self.0;
+        tokio::select! {
+            () = listen::accept(inner, listener) => {}
+            () = presence::keep(inner) => {}
+            () = inner.keep_authority() => {}
+            () = stop => {}
+        }
+        inner.ending.send_replace(true);
+        listen::end(inner).await;
+    }
+
+    /// Looks at once at what another part of this process wrote to the store.
+    pub fn wake(&self) {
+        self.0.roster.wake();
+    }
+
+    /// How it goes, for Prometheus.
+    pub fn metrics(&self) -> String {
+        metrics::text(&self.0)
+    }
+
+    /// The authority, as it is now.
+    pub fn authority(&self) -> Arc<Authority> {
+        self.0.authority()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Server({})", self.0.hub)
+    }
+}
+
+impl Inner {
+    fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.authority.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Does something with the store, in a thread that may wait.
+    async fn with_store<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let store = Arc::clone(&self.store);
+        let unavailable = |error: &dyn fmt::Display| {
+            tracing::warn!(%error, "a request can't be granted now");
+            refused(crate::protocol::RefusalCode::Unavailable, "the hub's database doesn't answer: try again later")
+        };
+        let place = Arc::clone(&self.calls).acquire_owned().await.map_err(|error| unavailable(&error))?;
+        let called = spawn_blocking(move || {
+            let done = act(&*store);
+            drop(place);
+            done
+        });
+        called.await.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error))
+    }
+
+    /// Takes what changed in the authority's folder, and renews the hub's own certificate in time.
+    async fn keep_authority(self: &Arc<Self>) {
+        loop {
+            tokio::time::sleep(AUTHORITY_AGAIN).await;
+            let inner = Arc::clone(self);
+            let read = spawn_blocking(move || {
+                let authority = Arc::new(Authority::open(&inner.folder, inner.clock.now())?);
+                if !authority.issues_for(ISSUING_LEFT, inner.clock.now()) {
+                    tracing::warn!(
+                        "the issuing certificate ends within 90 days: `abide hub renew-issuing --root-key FILE`"
+                    );
+                }
+                inner.shown.change(&authority)?;
+                *inner.authority.write().unwrap_or_else(PoisonError::into_inner) = authority;
+                Ok::<(), ServeError>(())
+            });
+            if let Ok(Err(error)) = read.await {
+                tracing::warn!(%error, "the authority can't be read again: the hub goes on with what it has");
+            }
+        }
+    }
+}
+
+/// How often the authority's folder is read.
+const AUTHORITY_AGAIN: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// When people are told that the issuing certificate ends.
+const ISSUING_LEFT: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 3600);

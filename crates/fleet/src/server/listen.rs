@@ -1,0 +1,197 @@
+//! Connections: taken, held, ended.
+
+use super::{
+    Inner,
+    authority::Identity,
+    route::{self, Peer},
+};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use rustls::pki_types::CertificateDer;
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    pin::pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep, timeout},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+/// The pause after a connection could not be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+
+/// For how long connections may end by themselves when the hub ends.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// How often it is looked at whether a connection is in use.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Requests of one connection at once.
+const STREAMS_MAX: u32 = 16;
+
+/// Of a request's header.
+const HEADER_BYTES_MAX: usize = 16 << 10;
+
+/// A connection, as its requests see it.
+#[derive(Debug)]
+pub(super) struct Use {
+    under_way: AtomicUsize,
+    /// When a request began or ended last.
+    at: Mutex<Instant>,
+}
+
+/// A request that is under way until this is dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<Use>);
+
+impl Use {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { under_way: AtomicUsize::new(0), at: Mutex::new(Instant::now()) })
+    }
+
+    fn begin(self: &Arc<Self>) -> UnderWay {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.touch();
+        UnderWay(Arc::clone(self))
+    }
+
+    fn touch(&self) {
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// For how long nothing began or ended, and whether something is under way.
+    fn quiet(&self) -> (Duration, bool) {
+        let at = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        (at.elapsed(), self.under_way.load(Ordering::Relaxed) > 0)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.touch();
+    }
+}
+
+/// Takes connections, for ever.
+pub(super) async fn accept(inner: &Arc<Inner>, listener: TcpListener) {
+    loop {
+        let Ok(place) = Arc::clone(&inner.connections).acquire_owned().await else { return };
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, as a rule: some have to be closed first.
+                tracing::warn!(%error, "could not accept a connection");
+                sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
+        };
+        inner.counters.connections.fetch_add(1, Ordering::Relaxed);
+        let is_full = inner.connections.available_permits() < inner.limits.connections / 10;
+        let inner = Arc::clone(inner);
+        tokio::spawn(async move {
+            // A handshake's state is much bigger than what is left of it.
+            let shaken = Box::pin(shake(&inner, stream)).await;
+            if let Some(stream) = shaken {
+                let peer = Arc::new(peer(&stream, address.ip(), is_full));
+                serve(&inner, stream, peer).await;
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn shake(inner: &Inner, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    // Small answers shouldn't wait for more.
+    drop(stream.set_nodelay(true));
+    let accepting = TlsAcceptor::from(Arc::clone(&inner.tls)).accept(stream);
+    match timeout(inner.limits.patience, accepting).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            inner.counters.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%error, "a handshake failed");
+            None
+        }
+        Err(_) => {
+            inner.counters.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+    }
+}
+
+fn peer(stream: &TlsStream<TcpStream>, address: IpAddr, is_full: bool) -> Peer {
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    // The verifier has taken no certificate that names no machine.
+    let identity = certificate.and_then(|certificate| Identity::of(certificate).ok());
+    Peer { key: certificate.and_then(point), identity, address, is_full }
+}
+
+/// The public key of a certificate of ours.
+fn point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    let info = certificate.subject_public_key_info();
+    // It is of P-256, and ends with the point: 4, and two numbers of 32 bytes.
+    let point = info.get(info.len().checked_sub(65)?..)?;
+    (point.first() == Some(&4)).then(|| point.to_vec())
+}
+
+async fn serve(inner: &Arc<Inner>, stream: TlsStream<TcpStream>, peer: Arc<Peer>) {
+    let used = Use::new();
+    let service = {
+        let (inner, used) = (Arc::clone(inner), Arc::clone(&used));
+        service_fn(move |request: hyper::Request<Incoming>| {
+            let (inner, peer, under_way) = (Arc::clone(&inner), Arc::clone(&peer), used.begin());
+            async move {
+                let answer = Box::pin(route::answer(&inner, &peer, request)).await;
+                Ok::<_, Infallible>(answer.map(|content| content.under_way(under_way)))
+            }
+        })
+    };
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(inner.limits.patience)
+        .max_buf_size(HEADER_BYTES_MAX)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX as u32);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut ending = inner.ending.subscribe();
+    let request_max = inner.limits.wait + inner.limits.request;
+    loop {
+        tokio::select! {
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                return;
+            }
+            _ = ending.wait_for(|ending| *ending) => break,
+            () = sleep(LOOK) => match used.quiet() {
+                (quiet, true) if quiet > request_max => return,
+                (quiet, false) if quiet > inner.limits.patience => break,
+                _ => {}
+            },
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    drop(timeout(ENDING, connection).await);
+}
+
+/// Waits for connections to end, for a while.
+pub(super) async fn end(inner: &Inner) {
+    let all = u32::try_from(inner.limits.connections).unwrap_or(u32::MAX);
+    drop(timeout(ENDING, inner.connections.acquire_many(all)).await);
+}

@@ -1,0 +1,72 @@
+//! How machines say they are.
+
+use crate::{
+    client::Http,
+    rig::{Rig, commit, poll},
+};
+use abide_fleet::protocol::{Happening, MachineState, RefusalCode, Report};
+use hyper::StatusCode;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_is_kept_once() {
+    let rig = Rig::new().await;
+    let term = rig.lead();
+    let keys = rig.enrolled("till-1").await;
+    let number = rig.tell(&term, "till-1", commit(1));
+    rig.server.wake();
+    let mut client = rig.client(&keys, Http::Two).await;
+    client.post("/v1/poll", &poll("a", None, 10)).await;
+    let ready = Report {
+        session: "a".to_owned(),
+        sequence: 1,
+        target: Some(number),
+        in_force: Some(commit(1)),
+        state: MachineState::Ready,
+        state_for: 0,
+        happened: vec![Happening { at: 1, unit: "Container/web".to_owned(), text: "started".to_owned() }],
+        ..Report::default()
+    };
+    assert_eq!(client.post("/v1/report", &ready).await.status, StatusCode::NO_CONTENT);
+    let machine = rig.machine("till-1");
+    let reported = machine.reported.clone().unwrap();
+    assert_eq!((reported.report.state, reported.report.target), (MachineState::Ready, Some(number)));
+    let since = reported.ready_since.unwrap();
+    assert!(since >= machine.target.unwrap().at && since <= rig.now());
+    assert_eq!(rig.store.happenings(&machine.name).unwrap().len(), 1);
+
+    let upto = rig.store.changes(0).unwrap().upto;
+    assert_eq!(client.post("/v1/report", &ready).await.status, StatusCode::NO_CONTENT, "the answer got lost");
+    assert_eq!(rig.store.changes(upto).unwrap().machines, []);
+
+    let longer = Report { sequence: 2, state_for: 1 << 50, happened: Vec::new(), ..ready.clone() };
+    client.post("/v1/report", &longer).await;
+    let machine = rig.machine("till-1");
+    let since = machine.reported.unwrap().ready_since.unwrap();
+    assert_eq!(since, machine.target.unwrap().at, "it can't have been ready before it was told");
+
+    let about_another = Report { sequence: 3, target: Some(number - 1), ..longer };
+    client.post("/v1/report", &about_another).await;
+    assert_eq!(rig.machine("till-1").reported.unwrap().ready_since, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_may_be_the_first_that_is_heard() {
+    let rig = Rig::new().await;
+    let keys = rig.enrolled("till-1").await;
+    let mut client = rig.client(&keys, Http::One).await;
+    let report = Report { session: "a".to_owned(), sequence: 1, ..Report::default() };
+    assert_eq!(client.post("/v1/report", &report).await.status, StatusCode::NO_CONTENT);
+    let machine = rig.machine("till-1");
+    assert_eq!(machine.session.as_deref(), Some("a"));
+    assert!(machine.reported.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_have_bounds() {
+    let rig = Rig::new().await;
+    let keys = rig.enrolled("till-1").await;
+    let mut client = rig.client(&keys, Http::One).await;
+    let happening = Happening { at: 1, unit: String::new(), text: "x".to_owned() };
+    let report = Report { session: "a".to_owned(), sequence: 1, happened: vec![happening; 101], ..Report::default() };
+    assert_eq!(client.post("/v1/report", &report).await.code(), RefusalCode::BadRequest);
+}
