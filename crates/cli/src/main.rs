@@ -6,12 +6,14 @@
 //! | `exit` | what exit codes mean, everywhere, and why a command fails |
 //! | `output`, `render`, `live` | `-o json`, `-o yaml`, or words; the words; progress |
 //! | `here`, `ask`, `client`, `watch` | the root; who answers for it; what becomes of what was asked |
+//! | `admin` | asks the hub of this root |
 //! | `units`, `documents` | units as people write them; files as people have them |
 //! | `agent`, `operator` | all crates put together; the same as the agent of a Kubernetes node |
 //! | the others | a command each |
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod agent;
 mod apply;
 mod args;
@@ -36,6 +38,7 @@ mod output;
 mod plan;
 mod relay;
 mod render;
+mod rollout;
 mod schema;
 mod source;
 mod units;
@@ -91,6 +94,7 @@ fn run(task: &Task, root: Option<&Path>) -> Done {
         Task::Console(command) => console::run(here, command),
         Task::Events(command) => events::run(here, command),
         Task::Retry(command) => decide::retry(here, command),
+        Task::Rollout(command) => rollout::run(here, &command.command),
         Task::Hook { name, rest } => hook::run(here, name, rest),
         Task::Validate(command) => validate::run(command),
         Task::Doctor(command) => doctor::run(here, command),

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | here | of commands that are about the program itself, and about documents alone |
 //! | [`operator`] | about Kubernetes |
+//! | [`rollout`] | about a fleet's roll-outs |
 //! | [`sources`] | about what is wished: repositories, folders, commits |
 //! | [`units`] | about what runs |
 
 pub(crate) mod operator;
+pub(crate) mod rollout;
 pub(crate) mod sources;
 pub(crate) mod units;
 
@@ -80,6 +82,7 @@ pub(crate) enum Task {
     Console(units::Console),
     Events(units::Events),
     Retry(units::Retry),
+    Rollout(rollout::Rollout),
     Validate(Validate),
     Doctor(Doctor),
     Schema(Schema),

@@ -11,6 +11,18 @@ pub(crate) struct Get {
     /// Go on, and show each change
     #[arg(short, long)]
     pub(crate) watch: bool,
+    /// Show the machines of this hub's fleet instead
+    #[arg(long, conflicts_with_all = ["unit", "watch"])]
+    pub(crate) fleet: bool,
+    /// Of the fleet's, those with this label on the hub
+    #[arg(short, long = "label", value_name = "KEY=VALUE", requires = "fleet")]
+    pub(crate) labels: Vec<String>,
+    /// Of the fleet's, those in this state: waiting, changing, ready, failed, refused, suspended, away, cloned or revoked
+    #[arg(long, requires = "fleet")]
+    pub(crate) state: Option<String>,
+    /// Of the fleet's, those that are told this commit, or have it in force
+    #[arg(long, value_name = "COMMIT", requires = "fleet")]
+    pub(crate) revision: Option<String>,
     #[command(flatten)]
     pub(crate) output: Output,
 }

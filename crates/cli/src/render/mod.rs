@@ -9,9 +9,11 @@
 //! | [`plan`] | what would change |
 //! | [`board`] | what is going on, and how it ended |
 //! | [`doctor`] | what the machine offers |
+//! | [`fleet`] | a hub's machines, and how commits get to them |
 
 pub(crate) mod board;
 pub(crate) mod doctor;
+pub(crate) mod fleet;
 pub(crate) mod plan;
 pub(crate) mod status;
 pub(crate) mod style;

@@ -1,0 +1,115 @@
+//! `abide rollout`: how far roll-outs are, and what a person says to them.
+
+use crate::{
+    admin,
+    args::{
+        Output,
+        rollout::{RolloutCommand, Status, Which},
+        units::Retry,
+    },
+    client::Client,
+    decide,
+    exit::{Done, Exit, Failure},
+    here::Here,
+    output::{self, Format},
+    render::{fleet, style::Style},
+};
+use abide_fleet::admin::rollout::{Pause, Rollout, RolloutState, Rollouts};
+use abide_spec::Name;
+use std::{
+    io::{self, IsTerminal},
+    thread,
+    time::Duration,
+};
+
+/// How often the hub is asked while somebody watches.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// Clears a terminal and begins at its top.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+pub(crate) fn run(here: &Here, command: &RolloutCommand) -> Done {
+    match command {
+        RolloutCommand::Status(status) if status.watch => watch(here, status),
+        RolloutCommand::Status(status) => {
+            show(&read(here, status)?, status);
+            Ok(Exit::Done)
+        }
+        RolloutCommand::Pause(which) => pause(here, which, true),
+        RolloutCommand::Resume(which) => pause(here, which, false),
+        RolloutCommand::Retry { machine, output } => retry(here, machine, *output),
+    }
+}
+
+fn read(here: &Here, command: &Status) -> Result<Rollouts, Failure> {
+    let mut rollouts: Rollouts = admin::get(here, "/admin/rollouts")?;
+    let Some(name) = &command.name else { return Ok(rollouts) };
+    let there: Vec<String> = rollouts.rollouts.iter().map(|rollout| rollout.name.clone()).collect();
+    rollouts.rollouts.retain(|rollout| rollout.name == *name);
+    if rollouts.rollouts.is_empty() {
+        return Err(Failure::failed(format!("there is no roll-out {name:?}; there are: {}", there.join(", "))));
+    }
+    Ok(rollouts)
+}
+
+/// Tells whether anybody reads on.
+fn show(rollouts: &Rollouts, command: &Status) -> bool {
+    output::print(command.output.format, rollouts, || fleet::rollouts(rollouts, Style::of_output()))
+}
+
+/// Shows each change, until nothing moves any more.
+fn watch(here: &Here, command: &Status) -> Done {
+    let is_redrawn = command.output.format == Format::Text && io::stdout().is_terminal();
+    let mut shown = None;
+    loop {
+        let now = read(here, command)?;
+        if shown.as_ref() != Some(&now) {
+            let is_read = (!is_redrawn || output::try_say(CLEAR)) && show(&now, command);
+            if !is_read {
+                return Ok(Exit::Done);
+            }
+        }
+        if let Some(exit) = end(&now) {
+            return Ok(exit);
+        }
+        shown = Some(now);
+        thread::sleep(GLANCE);
+    }
+}
+
+/// How it ended, if nothing moves any more.
+fn end(rollouts: &Rollouts) -> Option<Exit> {
+    let moves = |rollout: &&Rollout| match rollout.state {
+        RolloutState::Rolling => true,
+        // Who took the commit is on the way back.
+        RolloutState::Stopped => rollout.unavailable > 0,
+        RolloutState::Paused | RolloutState::Done => false,
+    };
+    if rollouts.rollouts.iter().any(|rollout| moves(&rollout)) {
+        return None;
+    }
+    let is_done = rollouts.rollouts.iter().all(|rollout| rollout.state == RolloutState::Done);
+    Some(match rollouts.state.as_str() {
+        "refused" | "held" => Exit::Refused,
+        _ if is_done => Exit::Done,
+        _ => Exit::Failed,
+    })
+}
+
+fn pause(here: &Here, which: &Which, paused: bool) -> Done {
+    let path = format!("/admin/rollouts/{}", admin::quoted(&which.name));
+    let _: Rollouts = admin::ask(here, "PUT", &path, Some(&Pause { paused }))?;
+    let word = if paused { "is paused: nobody is told a new commit" } else { "goes on" };
+    output::words(which.output.format, &[format!("roll-out {} {word}", which.name)]);
+    Ok(Exit::Done)
+}
+
+/// What is bad is remembered by who leads.
+fn retry(here: &Here, machine: &Name, output: Output) -> Done {
+    if Client::connect(&here.paths.agent_socket())?.is_none() {
+        return Err(Failure::failed(
+            "this hub doesn't lead just now: ask the one that does, its log says \"leads\"; or push a commit that mends it",
+        ));
+    }
+    decide::retry(here, &Retry { unit: format!("Machine/{machine}"), output })
+}
