@@ -1,5 +1,4 @@
-//! A PostgreSQL server of Debian's, with an authority of its own. Everything it has confirmed is on the disk, as in
-//! production.
+//! A PostgreSQL server of Debian's, with an authority of its own.
 
 use crate::{
     certificates,
@@ -34,25 +33,31 @@ pub struct Postgres {
     folder: TempDir,
     port: HostPort,
     server: Mutex<Option<Child>>,
+    fsync: &'static str,
     databases: AtomicUsize,
 }
 
 impl Postgres {
-    /// Makes one, starts it, and returns when it answers.
+    /// Makes one, starts it, and returns when it answers. What it confirms is on the disk, as in production.
     pub fn start() -> Self {
+        Self::make("on")
+    }
+
+    fn make(fsync: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
-        let postgres = Self { folder, port: host_port(), server: Mutex::default(), databases: AtomicUsize::new(0) };
+        let postgres =
+            Self { folder, port: host_port(), server: Mutex::default(), fsync, databases: AtomicUsize::new(0) };
         postgres.back();
         postgres
     }
 
-    /// That of tests which run at the same time. It is gone with the last of them.
+    /// That of tests which run at the same time. It is gone with the last of them, so it doesn't wait for the disk.
     pub fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
-            let postgres = Arc::new(Self::start());
+            let postgres = Arc::new(Self::make("off"));
             *shared = Arc::downgrade(&postgres);
             postgres
         })
@@ -137,6 +142,7 @@ impl Postgres {
             format!("port={}", self.port.number),
             "listen_addresses=127.0.0.1".to_owned(),
             format!("unix_socket_directories={}", folder.display()),
+            format!("fsync={}", self.fsync),
             "ssl=on".to_owned(),
             format!("ssl_cert_file={}", at("server.pem")),
             format!("ssl_key_file={}", at("server.key")),

@@ -11,6 +11,7 @@ mod parse;
 mod planning;
 mod push;
 mod start;
+mod store;
 mod vmm;
 
 use crate::{Problem, figure::Figure, world::Container};
@@ -39,6 +40,7 @@ pub(crate) const ROWS: &[Row] = &[
     apply::ROW,
     operator::ROW,
     objects::ROW,
+    store::ROW,
 ];
 
 /// So many containers are many.

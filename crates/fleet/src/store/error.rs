@@ -1,8 +1,8 @@
 use super::Term;
-use std::{error, fmt};
+use std::{error, fmt, sync::Arc};
 
 /// Why the store didn't do what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The term is over.
     #[error("{act}: the term {} of {} is over, and another hub process may lead; nothing was written", term.epoch, term.holder)]
@@ -23,7 +23,7 @@ pub enum StoreError {
         trouble: Trouble,
         /// As the database says it.
         #[source]
-        source: Box<dyn error::Error + Send + Sync>,
+        source: Arc<dyn error::Error + Send + Sync>,
     },
     /// A later release has made it.
     #[error(

@@ -3,6 +3,7 @@
 use super::{
     Changes, Fact, Machine, Millis, NewMachine, NotEnrolled, Standing, Store, StoreError, Term, Token, Trouble,
     Written,
+    gather::Gather,
     sql::{Access, Database, End, Statements, failed, postgres::Postgres, sqlite::Sqlite},
     table::{self, hubs, journal, leader, machines, rollouts, tokens},
     token::Entry,
@@ -22,11 +23,20 @@ pub fn open(database: &str) -> Result<Arc<dyn Store>, StoreError> {
     let database: Box<dyn Database> =
         if is_server { Box::new(Postgres::new(database)?) } else { Box::new(Sqlite::open(Path::new(database))?) };
     database.migrate()?;
-    Ok(Arc::new(Stored { database }))
+    Ok(Arc::new(Stored { database, targets: Gather::new() }))
 }
 
 struct Stored {
     database: Box<dyn Database>,
+    targets: Gather<Order, Result<bool, StoreError>>,
+}
+
+/// What a machine is to be told.
+struct Order {
+    term: Term,
+    name: Name,
+    version: i64,
+    target: Option<Written>,
 }
 
 impl Stored {
@@ -99,6 +109,36 @@ impl Stored {
         self.transaction(act, Access::Write, |to| {
             if leader::hold(to, term)? { work(to) } else { Err(StoreError::NotLeading { act, term: term.clone() }) }
         })
+    }
+}
+
+impl Stored {
+    /// Writes targets in one term: whether each is written.
+    fn write_targets(&self, orders: &[Order]) -> Vec<Result<bool, StoreError>> {
+        let Some(Order { term, .. }) = orders.first() else { return Vec::new() };
+        let written = self.decide("writing what machines are to be on", term, |to| {
+            let raised = table::raise(to)?;
+            let mut machines = machines::get_all(to, orders.iter().map(|order| &order.name))?;
+            let mut written = Vec::with_capacity(orders.len());
+            for Order { name, version, target, .. } in orders {
+                let machine = machines.get_mut(name);
+                let machine =
+                    machine.filter(|machine| machine.version == *version && machine.may_be_told(target.as_ref()));
+                written.push(machine.is_some());
+                if let Some(machine) = machine {
+                    machine.numbered = target.as_ref().map_or(machine.numbered, |target| target.number);
+                    machine.target.clone_from(target);
+                    machine.version = raised;
+                }
+            }
+            machines::put(to, machines.values().filter(|machine| machine.version == raised))?;
+            let end = if written.contains(&true) { End::Keep } else { End::Undo };
+            Ok((end, written))
+        });
+        match written {
+            Ok(written) => written.into_iter().map(Ok).collect(),
+            Err(error) => orders.iter().map(|_| Err(error.clone())).collect(),
+        }
     }
 }
 
@@ -266,16 +306,10 @@ impl Store for Stored {
         version: i64,
         target: Option<&Written>,
     ) -> Result<bool, StoreError> {
-        self.decide("writing what a machine is to be on", term, |to| {
-            let new_version = table::raise(to)?;
-            let found = machines::get(to, name)?.filter(|machine| machine.version == version);
-            let Some(mut machine) = found.filter(|machine| machine.may_be_told(target)) else {
-                return Ok((End::Undo, false));
-            };
-            machine.numbered = target.map_or(machine.numbered, |target| target.number);
-            machine.target = target.cloned();
-            machines::put(to, [&Machine { version: new_version, ..machine }])?;
-            Ok((End::Keep, true))
+        let order = Order { term: term.clone(), name: name.clone(), version, target: target.cloned() };
+        self.targets.bring(order, |orders| {
+            // Nearly always, all are of one term.
+            orders.chunk_by(|one, next| one.term == next.term).flat_map(|orders| self.write_targets(orders)).collect()
         })
     }
 

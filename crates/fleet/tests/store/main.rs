@@ -4,7 +4,10 @@
 
 mod calls;
 mod given;
+mod power_cut;
+mod property;
 mod races;
+mod trouble;
 
 use abide_fleet::store::{Store, open};
 use abide_lab::Postgres;
@@ -13,6 +16,9 @@ use std::sync::Arc;
 /// A database for one test, and how to open the store in it once more.
 trait Place: Sync {
     fn name(&self) -> String;
+
+    /// Runs a statement past the store.
+    fn run(&self, sql: &str);
 
     fn open(&self) -> Arc<dyn Store> {
         open(&self.name()).unwrap()
@@ -32,6 +38,10 @@ impl Place for File {
     fn name(&self) -> String {
         self.0.path().join("hub.sqlite").display().to_string()
     }
+
+    fn run(&self, sql: &str) {
+        rusqlite::Connection::open(self.name()).unwrap().execute_batch(sql).unwrap();
+    }
 }
 
 /// A database of a server that other tests use, too.
@@ -48,6 +58,10 @@ impl Served {
 impl Place for Served {
     fn name(&self) -> String {
         self.0.url(&self.1)
+    }
+
+    fn run(&self, sql: &str) {
+        self.0.query(&self.1, sql);
     }
 }
 
@@ -88,4 +102,7 @@ on_each! {
     races::one_leads
     races::who_follows_misses_nothing
     races::a_machine_is_told_one_thing
+    races::many_are_told_at_once
+    trouble::a_later_form_is_refused
+    trouble::what_is_not_ours_is_damage_and_no_panic
 }

@@ -122,3 +122,29 @@ pub(crate) fn a_machine_is_told_one_thing(place: &dyn Place) {
     let by_key = NewMachine { serial: NOW.0 + 1, ..new("a") };
     assert!(stores[0].adopt(&by_key, NOW).unwrap(), "nobody holds anything");
 }
+
+/// Targets that are written at once share transactions, and each is judged by itself.
+pub(crate) fn many_are_told_at_once(place: &dyn Place) {
+    const EACH: usize = 25;
+    let store = place.open();
+    let names: Vec<String> = (0..THREADS * EACH).map(|n| format!("machine-{n}")).collect();
+    enroll(&*store, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let (term, start) = (lead(&*store), Barrier::new(THREADS));
+    let tell = |n: usize| {
+        start.wait();
+        for name in &names[n * EACH..(n + 1) * EACH] {
+            let saw = machine(&*store, name);
+            let target = saw.written(instance(1), commit(n as u8), NOW);
+            assert!(!store.write_target(&term, &saw.name, saw.version + 1, Some(&target)).unwrap(), "it isn't that");
+            assert!(store.write_target(&term, &saw.name, saw.version, Some(&target)).unwrap());
+            assert!(!store.write_target(&term, &saw.name, saw.version, None).unwrap(), "it was that");
+        }
+    };
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || tell(n))).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    for (n, name) in names.iter().enumerate() {
+        assert_eq!(machine(&*store, name).target.unwrap().commit, commit((n / EACH) as u8));
+    }
+}

@@ -76,5 +76,5 @@ pub(super) fn failed(
     trouble: Trouble,
     source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
 ) -> StoreError {
-    StoreError::Database { act, database: database.to_owned(), trouble, source: source.into() }
+    StoreError::Database { act, database: database.to_owned(), trouble, source: source.into().into() }
 }

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use abide_spec::Name;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// In the order of [`read`] and [`values`].
 macro_rules! columns {
@@ -47,6 +47,16 @@ pub(in crate::store) fn get(from: &mut dyn Statements, name: &Name) -> Result<Op
     row.map(|row| read(row, from)).transpose()
 }
 
+/// Those of these names that there are.
+pub(in crate::store) fn get_all<'n>(
+    from: &mut dyn Statements,
+    names: impl IntoIterator<Item = &'n Name>,
+) -> Result<BTreeMap<Name, Machine>, StoreError> {
+    let answers = from.run(SELECT, names.into_iter().map(|name| text(name.as_str())).collect())?;
+    let rows = answers.into_iter().flat_map(|answer| answer.rows);
+    rows.map(|row| read(row, from).map(|machine| (machine.name.clone(), machine))).collect()
+}
+
 /// Those with a later version.
 pub(in crate::store) fn changed(from: &mut dyn Statements, since: i64) -> Result<Vec<Machine>, StoreError> {
     let rows = from.once(CHANGED, vec![since.to_value()])?.rows;
@@ -68,32 +78,29 @@ pub(in crate::store) fn record(
     now: Millis,
     version: i64,
 ) -> Result<bool, StoreError> {
-    let mut machines: BTreeMap<&Name, (Option<Machine>, bool, Vec<Happening>)> =
-        facts.iter().map(|fact| (fact.name(), Default::default())).collect();
-    let answers = to.run(SELECT, machines.keys().map(|name| text(name.as_str())).collect())?;
-    for (answer, (machine, ..)) in answers.into_iter().zip(machines.values_mut()) {
-        *machine = answer.rows.into_iter().next().map(|row| read(row, to)).transpose()?;
-    }
+    let names: BTreeSet<&Name> = facts.iter().map(Fact::name).collect();
+    let mut machines = get_all(to, names)?;
+    let mut happened: BTreeMap<&Name, Vec<Happening>> = BTreeMap::new();
     for fact in facts {
-        let Some((Some(machine), is_changed, happened)) = machines.get_mut(fact.name()) else { continue };
+        let Some(machine) = machines.get_mut(fact.name()) else { continue };
         if machine.apply(fact, now) {
-            *is_changed = true;
             machine.version = version;
             if let Fact::Reported { report, .. } = fact {
-                happened.extend(report.happened.iter().cloned());
+                happened.entry(fact.name()).or_default().extend(report.happened.iter().cloned().map(bounded));
             }
         }
     }
-    let news: Vec<_> = machines.values().filter(|(_, is_changed, _)| *is_changed).collect();
-    if news.is_empty() {
+    // Nobody else has this version.
+    machines.retain(|_, machine| machine.version == version);
+    if machines.is_empty() {
         return Ok(false);
     }
-    put(to, news.iter().filter_map(|(machine, ..)| machine.as_ref()))?;
-    for (name, (_, _, happened)) in machines.iter().filter(|(_, (_, _, happened))| !happened.is_empty()) {
+    put(to, machines.values())?;
+    for (name, happened) in happened.into_iter().filter(|(_, happened)| !happened.is_empty()) {
         let mut all = happenings(to, name)?;
-        all.extend(happened.iter().cloned().map(bounded));
+        all.extend(happened);
         all.drain(..all.len().saturating_sub(HAPPENINGS_MAX));
-        to.once(PUT_HAPPENED, vec![(*name).to_value(), Json(all).to_value()])?;
+        to.once(PUT_HAPPENED, vec![name.to_value(), Json(all).to_value()])?;
     }
     Ok(true)
 }
