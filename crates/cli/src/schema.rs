@@ -11,10 +11,11 @@ pub(crate) fn run(command: &Schema) -> Done {
         output::say(&abide_operator::crd::manifest()?);
         return Ok(Exit::Done);
     }
-    let schema = match (command.source, command.status) {
-        (true, _) => abide_spec::schema::source(),
-        (_, true) => abide_agent::api::snapshot_schema(),
-        (false, false) => abide_spec::schema::repository(),
+    let schema = match (command.source, command.fleet, command.status) {
+        (true, _, _) => abide_spec::schema::source(),
+        (_, true, _) => abide_spec::schema::fleet(),
+        (_, _, true) => abide_agent::api::snapshot_schema(),
+        (false, false, false) => abide_spec::schema::repository(),
     };
     output::print(command.output, &schema, || format!("{schema:#}\n"));
     Ok(Exit::Done)

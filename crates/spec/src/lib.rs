@@ -34,5 +34,5 @@ pub use change::{Change, FieldChange, change};
 pub use diagnostic::Diagnostic;
 pub use id::{Digest, Kind, Name, NodeName, Scope, UnitId, UnitRef};
 pub use parse::{Context, Parsed, Secrets, Unseal, is_document, parse, parse_apart, parse_source};
-pub use tree::{Folders, MemoryTree, Tree, TreeFile};
+pub use tree::{Files, Folders, MemoryTree, Tree, TreeFile};
 pub use unit::{Assignment, Data, FileRef, ListedFile, Listing, MachineTarget, Unit, UnitSpec};

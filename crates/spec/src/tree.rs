@@ -35,26 +35,44 @@ pub struct TreeFile {
 /// Some folders of a tree: their files alone, each by its full path.
 pub struct Folders<'a> {
     tree: &'a dyn Tree,
-    folders: &'a BTreeSet<String>,
+    files: BTreeMap<&'a str, &'a TreeFile>,
 }
 
 impl<'a> Folders<'a> {
-    /// These folders of that tree, written as its paths are.
-    pub fn new(tree: &'a dyn Tree, folders: &'a BTreeSet<String>) -> Self {
-        Self { tree, folders }
+    /// These folders of that tree, of which `listing` is the list: a tree of many machines is listed once.
+    pub fn new(tree: &'a dyn Tree, listing: &'a Files, folders: &BTreeSet<String>) -> Self {
+        let files = folders.iter().flat_map(|folder| listing.below(folder));
+        Self { tree, files: files.map(|file| (file.path.as_str(), file)).collect() }
+    }
+}
+
+/// The files of a tree, by path.
+#[derive(Clone, Debug)]
+pub struct Files(BTreeMap<String, TreeFile>);
+
+impl Files {
+    /// Lists them.
+    pub fn of(tree: &dyn Tree) -> Self {
+        Self(tree.files().into_iter().map(|file| (file.path.clone(), file)).collect())
     }
 
-    fn has(&self, path: &str) -> bool {
-        // A path has few folders above it, and a tree many files.
-        path.match_indices('/').any(|(at, _)| self.folders.contains(&path[..at]))
+    /// Those in a folder, at any depth.
+    pub(crate) fn below(&self, folder: &str) -> impl Iterator<Item = &TreeFile> {
+        let folder = format!("{folder}/");
+        let files = self.0.range(folder.clone()..);
+        files.take_while(move |(path, _)| path.starts_with(&folder)).map(|(_, file)| file)
+    }
+
+    /// Every folder that a file is in.
+    pub(crate) fn folders(&self) -> BTreeSet<&str> {
+        let above = |path: &str| path.match_indices('/').map(|(at, _)| at).collect::<Vec<_>>();
+        self.0.keys().flat_map(|path| above(path).into_iter().map(|at| &path[..at])).collect()
     }
 }
 
 impl Tree for Folders<'_> {
     fn files(&self) -> Vec<TreeFile> {
-        let mut files = self.tree.files();
-        files.retain(|file| self.has(&file.path));
-        files
+        self.files.values().map(|file| (*file).clone()).collect()
     }
 
     fn is_repository(&self) -> bool {
@@ -62,7 +80,7 @@ impl Tree for Folders<'_> {
     }
 
     fn read(&self, path: &str) -> Result<Arc<[u8]>, String> {
-        if self.has(path) { self.tree.read(path) } else { Err("it is not there".to_owned()) }
+        if self.files.contains_key(path) { self.tree.read(path) } else { Err("it is not there".to_owned()) }
     }
 }
 

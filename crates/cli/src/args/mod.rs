@@ -14,6 +14,7 @@ pub(crate) mod sources;
 pub(crate) mod units;
 
 use crate::output::Format;
+use abide_spec::Name;
 use clap::{CommandFactory, Parser, Subcommand, ValueHint};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -111,7 +112,8 @@ pub(crate) struct Output {
 
 /// Check documents: every mistake of every file, with its place and what would be right
 ///
-/// Exits with 0 if there is none, with 3 if there are mistakes, and with 1 if something can't be read.
+/// A folder with a `fleet.yaml` is a fleet's repository: that file is checked, and what machines get by it. Exits with 0
+/// if there is no mistake, with 3 if there are, and with 1 if something can't be read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Validate {
     /// Folders, each checked as a whole, or single documents
@@ -120,6 +122,9 @@ pub(crate) struct Validate {
     /// A file of kind Source, whose grants the documents may use
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) source: Option<PathBuf>,
+    /// Of a fleet's repository, check what the machine of this name gets, and nothing else
+    #[arg(long, value_name = "NAME")]
+    pub(crate) machine: Option<Name>,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -139,11 +144,14 @@ pub(crate) struct Schema {
     /// Of what the machine's owner writes about a source, instead of what a repository may say
     #[arg(long, conflicts_with = "status")]
     pub(crate) source: bool,
+    /// Of a fleet's `fleet.yaml`
+    #[arg(long, conflicts_with_all = ["source", "status"])]
+    pub(crate) fleet: bool,
     /// Of what `abide get -o json` prints
     #[arg(long)]
     pub(crate) status: bool,
     /// Print what a Kubernetes cluster takes our kinds by, as YAML for `kubectl apply`
-    #[arg(long, conflicts_with_all = ["source", "status", "output"])]
+    #[arg(long, conflicts_with_all = ["source", "fleet", "status", "output"])]
     pub(crate) crd: bool,
     /// In which form to print it
     #[arg(short, long, value_enum, default_value_t = Format::Json)]

@@ -100,6 +100,7 @@ fn schema_prints_what_the_repository_has() {
     let files = [
         (&["schema"][..], "abide.json"),
         (&["schema", "--source"], "source.json"),
+        (&["schema", "--fleet"], "fleet.json"),
         (&["schema", "--status"], "status.json"),
         (&["schema", "--crd"], "crds.yaml"),
     ];
@@ -107,4 +108,70 @@ fn schema_prints_what_the_repository_has() {
         let path = schemas.join(name);
         assert_eq!(printed(args), fs::read_to_string(&path).unwrap(), "{}", path.display());
     }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_fleet_is_checked_as_its_machines_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/fleet"), &here.join("shops"));
+    let said = |args: &[&str]| {
+        let output = abide(here, &[&["validate", "shops"], args].concat());
+        format!("{:?}\n{}{}", output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    assert_eq!(said(&[]), "0\nvalid: 5 units\n");
+    assert_eq!(abide(&here.join("shops"), &["validate", "fleet.yaml"]).stdout, b"valid: 5 units\n");
+    assert_eq!(said(&["--machine", "till-1"]), "0\nvalid: 4 units\n");
+    assert_eq!(said(&["--machine", "display-3"]), "0\nvalid: 2 units\n");
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: plain}\nstringData: {a: b}\n";
+    fs::write(here.join("shops/roles/till/plain.yaml"), secret).unwrap();
+    assert_eq!(said(&["--machine", "display-3"]), "0\nvalid: 2 units\n", "what others run is no mistake of this one");
+    insta::assert_snapshot!(said(&[]), @r"
+    3
+    roles/till/plain.yaml:3:18: everyone in a fleet can read this: write a Secret of `abide.dev/v1alpha1`, with each value under `spec.data` as `age --encrypt --armor --recipient age1…` prints it for the machines that may open it
+     3 | metadata: {name: plain}
+       |                  ^^^^^
+
+    1 mistake
+    ");
+    let file = fs::read_to_string(here.join("shops/fleet.yaml")).unwrap();
+    fs::write(here.join("shops/fleet.yaml"), file.replace("paths: [roles/till]", "path: [roles/till]")).unwrap();
+    insta::assert_snapshot!(said(&["--machine", "till-1"]), @r"
+    3
+    fleet.yaml:19:7: `paths` is missing
+     19 |     - {labels: {role: till}, path: [roles/till]}
+        |       ^
+    fleet.yaml:19:30: unknown field `path`; did you mean `paths`?
+     19 |     - {labels: {role: till}, path: [roles/till]}
+        |                              ^^^^
+
+    2 mistakes
+    ");
+    fs::write(here.join("shops/fleet.yaml"), file.replace("names: [\"*\"]", "names: [\"till-*\"]")).unwrap();
+    insta::assert_snapshot!(said(&["--machine", "hub"]), @r#"
+    3
+    fleet.yaml:14:5: no rule of `machines` gives a folder to hub
+     14 |     - {names: ["till-*"], paths: [base]}
+        |     ^
+
+    1 mistake
+    "#);
+    fs::remove_file(here.join("shops/fleet.yaml")).unwrap();
+    insta::assert_snapshot!(said(&["--machine", "till-1"]), @r"
+    64
+    abide: shops is no fleet's: there is no fleet.yaml in it
+    ");
+    assert!(said(&["--machine", "Till"]).starts_with("64\n"));
 }

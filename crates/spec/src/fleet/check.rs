@@ -15,8 +15,10 @@ use std::{
     sync::Arc,
 };
 
-/// Rules, waves and keys: nothing real comes near, and each costs time for each machine.
+/// Waves, keys, histories that were rewritten: nothing real comes near.
 const LIST_MAX: usize = 1000;
+/// Rules: one for each machine of a large fleet.
+const RULES_MAX: usize = 20_000;
 
 /// Checks all documents of the file. `is_whole` says that all could be read: only then can the fleet be missing.
 pub(super) fn documents(file: &File, documents: &[Document<'_>], is_whole: bool, mistakes: &mut Vec<Diagnostic>) {
@@ -98,16 +100,16 @@ impl One<'_, '_, '_> {
     }
 
     /// A list within its bound.
-    fn bounded(&mut self, path: &[Part<'_>], count: usize) {
-        if count > LIST_MAX {
-            self.say(path, words::too_many(count, LIST_MAX));
+    fn bounded(&mut self, path: &[Part<'_>], count: usize, max: usize) {
+        if count > max {
+            self.say(path, words::too_many(count, max));
         }
     }
 
     fn fleet(&mut self, spec: &FleetSpec) {
-        self.bounded(&[Key("replaces")], spec.replaces.len());
-        self.bounded(&[Key("machines")], spec.machines.len());
-        self.bounded(&[Key("content")], spec.content.len());
+        self.bounded(&[Key("replaces")], spec.replaces.len(), LIST_MAX);
+        self.bounded(&[Key("machines")], spec.machines.len(), RULES_MAX);
+        self.bounded(&[Key("content")], spec.content.len(), RULES_MAX);
         if let Some(signers) = &spec.signers {
             self.signers(signers);
         }
@@ -120,6 +122,8 @@ impl One<'_, '_, '_> {
                 self.say(&at, "this gives nothing: write `paths`, `labels` or both");
             }
         }
+        let labels = spec.machines.iter().flat_map(|rule| &rule.labels);
+        let given: BTreeSet<String> = labels.map(|(key, value)| format!("{key}: {value}")).collect();
         for (n, rule) in spec.content.iter().enumerate() {
             let at = [Key("content"), Index(n)];
             if rule.labels.is_empty() {
@@ -129,7 +133,7 @@ impl One<'_, '_, '_> {
             if rule.paths.is_empty() {
                 self.say(&[at[0], at[1], Key("paths")], "this gives nothing: name a folder");
             }
-            self.labels(n, &rule.labels, spec);
+            self.labels(n, &rule.labels, &given);
         }
     }
 
@@ -141,7 +145,7 @@ impl One<'_, '_, '_> {
             let text = "nobody could sign then: name a key, or leave `signers` out";
             self.say(&[Key("signers"), Key("keys")], text);
         }
-        self.bounded(&[Key("signers"), Key("keys")], signers.keys.len());
+        self.bounded(&[Key("signers"), Key("keys")], signers.keys.len(), LIST_MAX);
         let mut seen = BTreeSet::new();
         for (n, key) in signers.keys.iter().enumerate() {
             if !seen.insert(key.without_comment()) {
@@ -151,9 +155,7 @@ impl One<'_, '_, '_> {
     }
 
     /// Labels come from `machines` alone, so what is asked for must be given there.
-    fn labels(&mut self, n: usize, labels: &Labels, spec: &FleetSpec) {
-        let given: BTreeSet<String> =
-            spec.machines.iter().flat_map(|rule| &rule.labels).map(|(key, value)| format!("{key}: {value}")).collect();
+    fn labels(&mut self, n: usize, labels: &Labels, given: &BTreeSet<String>) {
         for (key, value) in labels {
             let label = format!("{key}: {value}");
             if !given.contains(&label) {
@@ -170,7 +172,7 @@ impl One<'_, '_, '_> {
             let text = format!("no machine is left for this: Rollout `{other}`, which is before it, selects them all");
             self.say(&[Key("selector")], text);
         }
-        self.bounded(&[Key("waves")], spec.waves.len());
+        self.bounded(&[Key("waves")], spec.waves.len(), LIST_MAX);
         for (n, wave) in spec.waves.iter().enumerate() {
             if matches!(wave, WaveSpec::Labels(labels) if labels.is_empty()) {
                 let text = "this has no labels; who is left over is the last wave without saying so";

@@ -6,10 +6,13 @@ use crate::{
     document::{Body, Document, Part::Key},
     id::Name,
     parse::{self, Context, Parsed},
-    tree::{Folders, Tree},
+    tree::{Files, Folders, Tree},
     yaml,
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Folders that aren't there, and are said to be so: each is compared with all that are.
+const ABSENT_MAX: usize = 100;
 
 /// What `fleet.yaml` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,27 +80,34 @@ impl FleetFile {
             mistake.message = format!("{} {name}", mistake.message);
             return Err(vec![mistake]);
         }
-        let absent = self.absent(&paths, tree);
-        if absent.is_empty() { parse::parse(&Folders::new(tree, &paths), context) } else { Err(absent) }
+        let files = Files::of(tree);
+        let absent = self.absent(paths.iter(), &files);
+        if absent.is_empty() { parse::parse(&Folders::new(tree, &files, &paths), context) } else { Err(absent) }
     }
 
-    /// Of these folders, those that the tree hasn't, each as a mistake at the place that names it.
-    pub fn absent(&self, folders: &BTreeSet<String>, tree: &dyn Tree) -> Vec<Diagnostic> {
-        let files = tree.files();
-        let parents = |path: &str| path.match_indices('/').map(|(at, _)| path[..at].to_owned()).collect::<Vec<_>>();
-        let there: BTreeSet<String> = files.iter().flat_map(|file| parents(&file.path)).collect();
-        let absent = folders.iter().filter(|folder| !there.contains(*folder));
+    /// Checks what the whole fleet gets by this file, so far as names tell ([`FleetSpec::contents`]), in the fleet's whole
+    /// `tree`. Gives the number of different units, or every mistake once.
+    pub fn check(&self, tree: &dyn Tree, context: Context<'_>) -> Result<usize, Vec<Diagnostic>> {
+        let files = Files::of(tree);
+        let mut mistakes: BTreeSet<Diagnostic> = self.absent(self.absent.keys(), &files).into_iter().collect();
+        let mut units = BTreeSet::new();
+        for folders in self.spec().contents() {
+            match parse::parse(&Folders::new(tree, &files, &folders), context) {
+                Ok(parsed) => units.extend(parsed.units.iter().map(|unit| (unit.id.clone(), unit.digest()))),
+                Err(found) => mistakes.extend(found),
+            }
+        }
+        if mistakes.is_empty() { Ok(units.len()) } else { Err(mistakes.into_iter().collect()) }
+    }
+
+    /// Of these folders, those that none of the files is in, each as a mistake at the place that names it.
+    fn absent<'a>(&self, folders: impl Iterator<Item = &'a String>, files: &Files) -> Vec<Diagnostic> {
         let say = |folder: &String| {
             let mut mistake = self.absent.get(folder)?.clone();
-            mistake.message += &suggest(folder, there.iter().map(String::as_str));
+            mistake.message += &suggest(folder, files.folders());
             Some(mistake)
         };
-        absent.filter_map(say).collect()
-    }
-
-    /// Every folder that a rule names.
-    pub fn folders(&self) -> impl Iterator<Item = &str> {
-        self.absent.keys().map(String::as_str)
+        folders.filter(|folder| files.below(folder).next().is_none()).filter_map(say).take(ABSENT_MAX).collect()
     }
 }
 

@@ -112,6 +112,22 @@ pub struct Content {
 }
 
 impl FleetSpec {
+    /// The sets of folders that machines get, so far as names tell: of each name that is written out, and of one that is
+    /// like each pattern. A folder that is in none of them is a set by itself.
+    pub fn contents(&self) -> BTreeSet<BTreeSet<String>> {
+        let globs = self.machines.iter().flat_map(|rule| &rule.names);
+        let names: BTreeSet<Name> = globs.filter_map(Glob::example).collect();
+        let mut contents: BTreeSet<_> = names.iter().map(|name| self.content_of(name).paths).collect();
+        contents.remove(&BTreeSet::new());
+        let all = self.machines.iter().map(|rule| &rule.paths).chain(self.content.iter().map(|rule| &rule.paths));
+        let mut left: BTreeSet<String> = all.flatten().map(Folder::to_string).collect();
+        for folder in contents.iter().flatten() {
+            left.remove(folder);
+        }
+        contents.extend(left.into_iter().map(|folder| [folder].into()));
+        contents
+    }
+
     /// What the machine of this name gets, by its name alone.
     pub fn content_of(&self, name: &Name) -> Content {
         let mut content = Content::default();

@@ -298,6 +298,31 @@ fn secrets_are_sealed_or_they_are_not() {
     insta::assert_snapshot!(shown);
 }
 
+/// What is written out and what is like a pattern is checked as a whole; only what no name leads to, by itself.
+#[test]
+fn contents_are_what_machines_get() {
+    let spec = spec(
+        "machines: [{names: ['*'], paths: [base]}, {names: ['till-*'], labels: {role: till}}, \
+         {names: [till-1], paths: [hosts/till-1], labels: {site: berlin}}, {names: ['*-9'], labels: {site: paris}}], \
+         content: [{labels: {role: till}, paths: [roles/till]}, {labels: {role: till, site: paris}, paths: [both]}]",
+    );
+    let contents = spec.contents().into_iter().map(|set| set.into_iter().collect::<Vec<_>>().join(" "));
+    assert_eq!(contents.collect::<Vec<_>>(), ["base", "base hosts/till-1 roles/till", "base roles/till", "both"]);
+}
+
+#[test]
+fn a_fleet_is_checked_as_a_whole() {
+    let (mut tree, scope, grants) = (example(), scope(), Grants::default());
+    let context = Context::sealed(&scope, &grants, None);
+    let text = String::from_utf8(tree.read("fleet.yaml").unwrap().to_vec()).unwrap();
+    assert_eq!(read(&text).unwrap().check(&tree, context), Ok(5));
+    // A mistake of what many run is one mistake.
+    let broken = b"apiVersion: abide.dev/v1alpha1\nkind: Container\nmetadata: {name: metrics}\nspec: {}\n";
+    tree.0.insert("base/base.yaml".to_owned(), broken[..].into());
+    let mistakes = read(&text.replace("hosts/till-1", "host/till-1")).unwrap().check(&tree, context).unwrap_err();
+    insta::assert_snapshot!(mistakes.iter().map(|mistake| format!("{mistake}\n")).collect::<String>());
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {

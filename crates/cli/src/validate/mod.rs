@@ -1,13 +1,15 @@
 //! `abide validate`
 
+mod fleet;
+
 use crate::{
     args::Validate,
     documents,
-    exit::{Done, Exit},
+    exit::{Done, Exit, Failure},
     output,
     render::count,
 };
-use abide_spec::{Diagnostic, Scope, kind::Grants};
+use abide_spec::{Context, Diagnostic, Scope, kind::Grants};
 use serde::Serialize;
 
 /// The answer for programs.
@@ -37,8 +39,16 @@ pub(crate) fn run(command: &Validate) -> Done {
     }
     let scope = Scope::new("here").expect("it is a name");
     for path in &command.paths {
-        match documents::read(path, &scope, &grants)? {
-            Ok(parsed) => units += parsed.units.len(),
+        let read = if let Some(folder) = fleet::folder_of(path) {
+            fleet::check(folder, command.machine.as_ref(), Context::sealed(&scope, &grants, None))?
+        } else if command.machine.is_some() {
+            let text = format!("{} is no fleet's: there is no {} in it", path.display(), abide_spec::fleet::FILE);
+            return Err(Failure::usage(text));
+        } else {
+            documents::read(path, &scope, &grants)?.map(|parsed| parsed.units.len())
+        };
+        match read {
+            Ok(count) => units += count,
             Err(found) => mistakes.extend(found),
         }
     }
