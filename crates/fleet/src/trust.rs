@@ -4,7 +4,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`take`] | a target: is it taken, and what does it say |
-//! | `judge`, `chain` | may it be taken: descent, signers, floor, a history that was rewritten |
+//! | `judge`, `authority`, [`chain`] | may it be taken: floor, a history that was rewritten; signers; descent |
 //! | [`refused`] | why not |
 //! | [`state`] | what a machine remembers |
 //! | [`hub`] | whom it asks, and what it lets be sent |
@@ -14,6 +14,7 @@
 //! | [`age`] | how values are sealed that only one machine may read |
 
 pub mod age;
+mod authority;
 pub mod chain;
 pub mod hub;
 mod judge;

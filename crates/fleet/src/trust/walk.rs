@@ -159,14 +159,14 @@ impl Walk {
             return Err(WalkError::TooMuch(text));
         }
         for entry in &tree.0 {
-            // Hidden files, and names that are no text, are not read.
-            let Some(name) = std::str::from_utf8(&entry.name).ok().filter(|name| !name.starts_with('.')) else {
-                continue;
-            };
+            // What is hidden, or no text, is not read, but what it is is looked at: it is part of the folder all the same.
+            let name = std::str::from_utf8(&entry.name).map(str::to_owned);
+            let name = name.unwrap_or_else(|_| format!("\0{}", entry.name.escape_ascii()));
             match entry.kind {
-                EntryKind::Folder => self.todo.push(Todo::Folder { path: join(&path, name), id: entry.id }),
+                EntryKind::Folder => self.todo.push(Todo::Folder { path: join(&path, &name), id: entry.id }),
                 EntryKind::File => self.todo.push(Todo::File { id: entry.id }),
-                EntryKind::Link => self.todo.push(Todo::Path { folder: path.clone(), path: name.to_owned() }),
+                EntryKind::Link if name.starts_with(['.', '\0']) => {}
+                EntryKind::Link => self.todo.push(Todo::Path { folder: path.clone(), path: name }),
                 EntryKind::Submodule => {}
             }
         }

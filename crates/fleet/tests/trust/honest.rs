@@ -265,6 +265,8 @@ fn links_lead_to_what_other_folders_have() {
         .file("base/folder", "->../shared/all")
         .file("base/dangling", "->nowhere")
         .file("base/loop", "->loop")
+        .file("base/.gitignore", "x")
+        .file("base/.hidden/y", "y")
         .file("shared/all/x.yaml", &volume("x"))
         .file("shared/more", "->deep/deeper")
         .file("shared/deep/deeper/s.yaml", &volume("s"))

@@ -292,6 +292,12 @@ const CASES: &[Case] = &[
         (target, Lie::No)
     }),
     ("other signers of the same version", |world, past| of(world, next(past).fleet(Fleet::signed_by(1, b"ab")))),
+    ("the old signers, after they handed over on the way", |world, past| {
+        let two = world.commit(Draft::after(Some(past.head), "two").fleet(Fleet::signed_by(2, b"b")));
+        let mut target = target(world.commit(Draft::after(Some(two), "back to one")));
+        target.rotations = vec![two];
+        (target, Lie::No)
+    }),
     ("signers of an older version", |world, past| {
         let commit = rotated(world, past);
         of(world, Draft::after(Some(commit), "next").by(Some(b'b')))

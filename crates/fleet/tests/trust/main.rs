@@ -4,4 +4,6 @@
 
 mod honest;
 mod lies;
+mod real;
+mod walk;
 mod world;
