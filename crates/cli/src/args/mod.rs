@@ -14,6 +14,7 @@ pub(crate) mod sources;
 pub(crate) mod units;
 
 use crate::output::Format;
+use abide_fleet::trust::age::Recipient;
 use abide_spec::Name;
 use clap::{CommandFactory, Parser, Subcommand, ValueHint};
 use std::{ffi::OsString, path::PathBuf};
@@ -87,6 +88,7 @@ pub(crate) enum Task {
     Validate(Validate),
     Doctor(Doctor),
     Schema(Schema),
+    Encrypt(Encrypt),
     /// Print a shell's completions
     Completions {
         /// For which shell
@@ -136,6 +138,16 @@ pub(crate) struct Validate {
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// Encrypt a value of a fleet's Secret, so that only the machines it is for can read it
+#[derive(Debug, clap::Args)]
+pub(crate) struct Encrypt {
+    /// For whom: `age1…`, as `abide hub machine describe` shows it; several may read it if it is given several times
+    #[arg(short, long, required = true)]
+    pub(crate) recipient: Vec<Recipient>,
+    /// What to encrypt, every byte of it; the standard input unless given
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// Print the JSON Schema of what may be written, for editors and other tools

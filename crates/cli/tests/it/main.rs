@@ -175,3 +175,26 @@ fn a_fleet_is_checked_as_its_machines_read_it() {
     ");
     assert!(said(&["--machine", "Till"]).starts_with("64\n"));
 }
+
+/// What is encrypted here, `age` opens; and what is no recipient is refused.
+#[test]
+fn encrypt_writes_what_age_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let age = |program: &str, args: &[&str]| {
+        let done = Command::new(program).args(args).current_dir(folder.path()).output();
+        done.expect("the package age is installed")
+    };
+    assert!(age("age-keygen", &["-o", "key"]).status.success());
+    let recipient = text(&age("age-keygen", &["-y", "key"]).stdout);
+    fs::write(folder.path().join("password"), "hunter2").unwrap();
+    let sealed = abide(folder.path(), &["encrypt", "--recipient", recipient.trim(), "password"]);
+    assert_eq!(sealed.status.code(), Some(0));
+    assert!(text(&sealed.stdout).starts_with("-----BEGIN AGE ENCRYPTED FILE-----\n"));
+    fs::write(folder.path().join("sealed"), &sealed.stdout).unwrap();
+    assert_eq!(text(&age("age", &["-d", "-i", "key", "sealed"]).stdout), "hunter2");
+    let refused = abide(folder.path(), &["encrypt", "--recipient", "age1nobody"]);
+    assert_eq!(refused.status.code(), Some(64));
+    assert!(text(&refused.stderr).contains("it is no recipient of age"), "{}", text(&refused.stderr));
+    let missing = abide(folder.path(), &["encrypt", "--recipient", recipient.trim(), "nothing"]);
+    assert_eq!((missing.status.code(), text(&missing.stderr).contains("reading nothing")), (Some(1), true));
+}
