@@ -13,6 +13,7 @@ mod hints;
 mod hold;
 pub mod journal;
 mod listen;
+mod mailbox;
 mod may;
 mod news;
 mod port;
@@ -26,6 +27,7 @@ pub use door::ListenError;
 pub use files::KeepError;
 pub use hints::Hints;
 pub use hold::{Hold, HoldError};
+pub use mailbox::Mailbox;
 pub use port::{
     Details, Happened, Inspector, Opened, Opening, Reporter, SourceFactory, SourceReport, SourceState, UnitReport,
 };

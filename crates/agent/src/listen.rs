@@ -1,6 +1,7 @@
 //! The thread on which a source is asked what is new.
 
 use crate::{
+    api,
     driver::{Inbox, Means, Message, Pause},
     port::Opened,
 };
@@ -23,6 +24,7 @@ pub(crate) struct Listener {
     /// What it says comes with this number: an earlier listener of the source may have spoken last.
     pub(crate) number: u64,
     pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
+    contact: Option<Box<dyn Fn() -> api::Contact + Send>>,
     /// The thread notices when it is dropped.
     stop: Option<Sender<()>>,
 }
@@ -36,7 +38,7 @@ impl Listener {
         inbox: Inbox,
     ) -> io::Result<Self> {
         let (stop, stopped) = channel();
-        let Opened { mut source, wake, reporter: _ } = opened;
+        let Opened { mut source, wake, reporter: _, contact } = opened;
         let attend =
             Listening { id: id.clone(), stopped: Mutex::new(stopped), inbox: inbox.clone(), pause: Pause::default() };
         let say = move |result| drop(inbox.send(Message::Said { source: id.clone(), listener: number, result }));
@@ -49,7 +51,12 @@ impl Listener {
                 }
             }
         })?;
-        Ok(Self { number, wake: wake.into(), stop: Some(stop) })
+        Ok(Self { number, wake: wake.into(), contact, stop: Some(stop) })
+    }
+
+    /// What is known of who says it.
+    pub(crate) fn contact(&self) -> Option<api::Contact> {
+        self.contact.as_ref().map(|contact| contact())
     }
 }
 

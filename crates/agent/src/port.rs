@@ -58,6 +58,8 @@ pub struct Opened {
     pub wake: Box<dyn Fn() + Send + Sync>,
     /// Who else wants to know how it stands with the source and its units.
     pub reporter: Option<Arc<dyn Reporter>>,
+    /// What is known of who says it, where that is somebody who may be away for long. It must not block.
+    pub contact: Option<Box<dyn Fn() -> api::Contact + Send>>,
 }
 
 /// Where a source's status goes besides the local API: to the cluster, to the hub. It is told from within the agent's loop,

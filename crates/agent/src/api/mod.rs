@@ -185,8 +185,22 @@ pub struct SourceStatus {
     pub message: String,
     /// Units that were taken back to their last good version: the commit is partly in force.
     pub taken_back: Vec<String>,
+    /// The last contact with a hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
     /// Commits that settled here, the newest first.
     pub history: Vec<Commit>,
+}
+
+/// The last contact with a hub, which may be away for long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Contact {
+    /// When the hub was heard last since the agent started: milliseconds since 1970, by this machine's clock.
+    #[serde(default)]
+    pub heard_at: Option<u64>,
+    /// When the newest commit that was taken was made, as the commit says: seconds since 1970.
+    #[serde(default)]
+    pub committed_at: Option<u64>,
 }
 
 /// A commit, for people.

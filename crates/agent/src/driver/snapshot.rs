@@ -5,6 +5,7 @@ use crate::{
     api,
     followed::{Followed, Restoring},
     journal::{Origin, Suspension},
+    listen::Listener,
     news::called,
     port::SourceState as SourceWord,
 };
@@ -57,6 +58,7 @@ fn source(followed: &Followed, status: Option<&SourceStatus>) -> api::SourceStat
         message,
         taken_back: status
             .map_or_else(Vec::new, |status| status.taken_back.iter().map(|unit| called(unit, &followed.id)).collect()),
+        contact: followed.listener.as_ref().and_then(Listener::contact),
         history: state.history.iter().rev().map(|settled| commit(&settled.commit, &settled.summary)).collect(),
     }
 }

@@ -113,7 +113,12 @@ impl SourceFactory for Factory {
             repositories.state.lock().unwrap().wakes += 1;
             repositories.changed.notify_all();
         };
-        Ok(Opened { source: Box::new(source), wake: Box::new(wake), reporter: Some(self.0.recorder.clone()) })
+        Ok(Opened {
+            source: Box::new(source),
+            wake: Box::new(wake),
+            reporter: Some(self.0.recorder.clone()),
+            contact: None,
+        })
     }
 
     fn reopen(&self, id: &SourceId, spec: &SourceSpec, commit: &str) -> Result<Revision, Fault> {

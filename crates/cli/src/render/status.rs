@@ -5,7 +5,8 @@ use super::{
     style::{Style, Tone},
     table::{Cell, cell, table},
 };
-use abide_agent::api::{Snapshot, SourceStatus, UnitStatus};
+use abide_agent::api::{Contact, Snapshot, SourceStatus, UnitStatus};
+use std::time::SystemTime;
 
 /// Everything: each source with its units below, then what no source wants any more.
 pub(crate) fn snapshot(snapshot: &Snapshot, style: Style) -> String {
@@ -39,12 +40,39 @@ fn heading(source: &SourceStatus, style: Style) -> String {
     if !source.message.is_empty() {
         text += &format!("\n  {}", indented(&style.paint(Tone::Plain, &source.message)));
     }
+    if let Some(contact) = &source.contact {
+        text += &format!("\n  {}", style.paint(Tone::Faint, &contact_line(*contact, now_ms())));
+    }
     if !source.taken_back.is_empty() {
         let units = source.taken_back.join(", ");
         let line = format!("partly in force: {units} was taken back to its last good version");
         text += &format!("\n  {}", style.paint(Tone::Bad, &line));
     }
     text
+}
+
+/// When a hub was heard last, and how old what it said is.
+fn contact_line(contact: Contact, now_ms: u64) -> String {
+    let Contact { heard_at, committed_at } = contact;
+    let heard = heard_at.map_or_else(
+        || "the hub was not heard since the agent started".to_owned(),
+        |at| format!("the hub was heard {} ago", age(now_ms.saturating_sub(at) / 1000)),
+    );
+    let made =
+        committed_at.map(|at| format!("; the newest commit was made {} ago", age((now_ms / 1000).saturating_sub(at))));
+    heard + &made.unwrap_or_default()
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A while, in its largest unit that has two of them.
+fn age(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(24 * 3600, "days"), (3600, "hours"), (60, "minutes")];
+    let unit = UNITS.into_iter().find(|(unit, _)| seconds >= 2 * unit);
+    unit.map_or_else(|| format!("{seconds} s"), |(unit, name)| format!("{} {name}", seconds / unit))
 }
 
 /// Texts of several lines keep their shape.
@@ -187,6 +215,7 @@ pub(crate) mod tests {
             state: "refused".to_owned(),
             message: "commit 0123456789ab is not in force: a.yaml:4:8: unknown field `sise`; did you mean `size`?\n 4 | spec: {sise: 1Gi}\n   |        ^^^^".to_owned(),
             taken_back: vec!["Container/web".to_owned()],
+            contact: None,
             history: vec![Commit { id: "6f1c2ab9d0e1".to_owned(), summary: "web: 1.5".to_owned() }],
         };
         Snapshot { settled: false, sources: vec![infra], units: vec![web, db, stray] }
@@ -224,6 +253,17 @@ pub(crate) mod tests {
         ");
         let list = self::sources(&status.sources, Style::Plain);
         assert!(list.contains("following  5f1c2ab  2 objects  kubernetes:n1"), "{list}");
+    }
+
+    #[test]
+    fn a_hub() {
+        let contact = |heard_at, committed_at| contact_line(Contact { heard_at, committed_at }, 1_000_000_000);
+        assert_eq!(
+            contact(Some(999_988_000), Some(1_000_000 - 3 * 24 * 3600)),
+            "the hub was heard 12 s ago; the newest commit was made 3 days ago"
+        );
+        assert_eq!(contact(None, None), "the hub was not heard since the agent started");
+        assert_eq!([119, 120, 7200].map(age), ["119 s", "2 minutes", "2 hours"]);
     }
 
     #[test]

@@ -13,13 +13,13 @@
 
 use super::{
     board::{Board, Subject},
-    mailbox::Mailbox,
     object::Seen,
     snapshot::{Snapshot, Snapshots},
     watch::{Heard, Means, Objects, Trouble, Watch},
     write,
 };
 use crate::documents::{DataName, Documents, Life, World};
+use abide_agent::Mailbox;
 use abide_reconcile::{Complete, Fault, Revision, Want, Wish};
 use abide_spec::{Kind, Scope, UnitId};
 use std::{

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `watch`, `object`, `trouble` | what the API server says, as messages; what keeps it from saying so, in words |
 //! | `follower` | the one task that knows the cluster: world → wish |
-//! | `snapshot`, `mailbox` | wishes on disk, and on their way to the agent |
+//! | `snapshot`, `source` | wishes on disk, and on their way to the agent |
 //! | `board`, `status` | how objects stand, and what their status says |
 //! | `writer`, `write`, `event` | what is written: status, our finalizer, events |
 //! | `lease` | that the node's agent is there |
@@ -19,9 +19,9 @@ mod board;
 mod event;
 mod follower;
 mod lease;
-mod mailbox;
 mod object;
 mod snapshot;
+mod source;
 mod status;
 mod trouble;
 mod watch;
@@ -31,12 +31,12 @@ mod writer;
 pub(crate) use lease::LEASE_PREFIX;
 pub use lease::{Liveness, lease_name};
 
-use abide_agent::{Opened, Opening};
+use abide_agent::{Mailbox, Opened, Opening};
 use abide_reconcile::{Fault, Revision, Want};
 use board::Board;
 use follower::{Begin, Follower};
-use mailbox::{KubernetesSource, Mailbox};
 use snapshot::{Snapshot, SnapshotError, Snapshots};
+use source::KubernetesSource;
 use std::{fmt, path::Path, sync::Arc};
 use tokio::{
     runtime::Handle,
@@ -99,6 +99,7 @@ impl Node {
                 bell.ring();
             }),
             reporter: Some(board),
+            contact: None,
         })
     }
 }

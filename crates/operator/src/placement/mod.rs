@@ -143,6 +143,7 @@ impl SourceFactory for Placement {
             source: Box::new(PlacementSource::new(Arc::clone(&self.shared), statuses, tasks)),
             wake: Box::new(move || shared.ring()),
             reporter: None,
+            contact: None,
         })
     }
 

@@ -1,18 +1,18 @@
-//! What the follower says, on its way to the agent: the newest is what counts.
+//! What a source that runs by itself says, on its way to the agent: the newest is what counts.
 
-use abide_reconcile::{Attend, Fault, Revision, Source};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use abide_reconcile::{Attend, Fault, Revision};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Holds what was said last until it is taken.
 #[derive(Debug, Default)]
-pub(crate) struct Mailbox {
+pub struct Mailbox {
     newest: Mutex<Option<Result<Revision, Fault>>>,
     bell: Condvar,
 }
 
 impl Mailbox {
     /// Puts something in, in the place of what nobody took.
-    pub(crate) fn put(&self, said: Result<Revision, Fault>) {
+    pub fn put(&self, said: Result<Revision, Fault>) {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         // A fault says nothing about what is wished: it must not hide a wish that nobody heard.
         if said.is_ok() || !matches!(*newest, Some(Ok(_))) {
@@ -22,12 +22,13 @@ impl Mailbox {
     }
 
     /// Has who waits ask whether anybody still wants to know.
-    pub(crate) fn ring(&self) {
+    pub fn ring(&self) {
         let _held = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         self.bell.notify_all();
     }
 
-    fn take(&self, attend: &dyn Attend) -> Result<Revision, Fault> {
+    /// What was said last, as soon as there is something: [`abide_reconcile::Source::next`] of such a source.
+    pub fn take(&self, attend: &dyn Attend) -> Result<Revision, Fault> {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if attend.is_cancelled() {
@@ -38,23 +39,5 @@ impl Mailbox {
             }
             newest = self.bell.wait(newest).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-}
-
-/// The objects of a node, as a source of wishes. What serves it ends when it is dropped.
-pub(crate) struct KubernetesSource {
-    pub(crate) mailbox: Arc<Mailbox>,
-    pub(crate) tasks: [tokio::task::AbortHandle; 2],
-}
-
-impl Source for KubernetesSource {
-    fn next(&mut self, attend: &dyn Attend) -> Result<Revision, Fault> {
-        self.mailbox.take(attend)
-    }
-}
-
-impl Drop for KubernetesSource {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(tokio::task::AbortHandle::abort);
     }
 }
