@@ -25,6 +25,7 @@ mod describe;
 mod doctor;
 mod documents;
 mod encrypt;
+mod enroll;
 mod events;
 mod exec;
 mod exit;
@@ -80,6 +81,7 @@ fn run(task: &Task, root: Option<&Path>) -> Done {
     match task {
         Task::Agent => agent::run(here),
         Task::Operator(command) => operator::run(here, command),
+        Task::Enroll(command) => enroll::run(here, command),
         Task::Init(command) => init::run(here, command),
         Task::Source(command) => source::run(here, &command.command),
         Task::Apply(command) => apply::run(here, command),

@@ -54,6 +54,11 @@ pub(crate) fn snapshot(here: &Here) -> Result<Snapshot, Failure> {
 
 /// A decision was written; without an agent it takes effect later.
 fn say(here: &Here, reply: Reply, by: By, format: Format) {
+    output::words(format, &words_of(here, reply, by));
+}
+
+/// The same as lines.
+pub(crate) fn words_of(here: &Here, reply: Reply, by: By) -> Vec<String> {
     let mut messages = Vec::new();
     if let Reply::Done { message } = reply {
         messages.push(message);
@@ -62,7 +67,7 @@ fn say(here: &Here, reply: Reply, by: By, format: Format) {
         let command = here.command("agent");
         messages.push(format!("no agent runs here: it takes effect as soon as one does: `{command}`"));
     }
-    output::words(format, &messages);
+    messages
 }
 
 fn add(here: &Here, command: &Add) -> Done {

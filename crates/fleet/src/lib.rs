@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`admin`] | what people and programs read of a hub |
 //! | [`deciding`] | which machine is to be on which commit, and when |
+//! | [`link`] | how a machine enrols, follows its hub, and tells it how it is |
 //! | [`protocol`] | what hub and machine say to each other |
 //! | [`server`] | how machines meet the hub: its authority, enrolment, polls, reports, objects |
 //! | [`store`] | what a hub keeps, in SQLite or in PostgreSQL |
@@ -14,6 +15,7 @@
 
 pub mod admin;
 pub mod deciding;
+pub mod link;
 pub mod protocol;
 pub mod server;
 pub mod store;

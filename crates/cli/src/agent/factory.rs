@@ -2,6 +2,7 @@
 
 use crate::exit::with_causes;
 use abide_agent::{Opened, Opening, SourceFactory};
+use abide_fleet::link::{self, Link};
 use abide_git::{
     GitSource, Settings,
     cache::History,
@@ -28,6 +29,8 @@ pub(super) struct Factory {
     pub(super) sources: PathBuf,
     /// The cluster, if this is the agent of a node.
     pub(super) node: Option<Node>,
+    /// What a hub is followed with.
+    pub(super) link: Link,
 }
 
 impl Factory {
@@ -73,16 +76,22 @@ impl SourceFactory for Factory {
                 None => Err(Fault::Never("the objects of a cluster are followed by `abide operator`".into())),
             };
         }
+        if let Follow::Hub(_) = &opening.spec.follow {
+            return self.link.open(opening, &self.directory(&opening.id)?);
+        }
         let Opening { id, spec, said, keep } = opening.clone();
         let settings = Settings { said, keep, ..self.settings(&id, &spec)? };
         let source = GitSource::new(settings).map_err(|error| Fault::Never(error.to_string().into()))?;
         let waker = source.waker();
-        Ok(Opened { source: Box::new(source), wake: Box::new(move || waker.wake()), reporter: None })
+        Ok(Opened { source: Box::new(source), wake: Box::new(move || waker.wake()), reporter: None, contact: None })
     }
 
     fn reopen(&self, id: &SourceId, spec: &SourceSpec, commit: &str) -> Result<Revision, Fault> {
         if let Follow::Kubernetes(_) = &spec.follow {
             return node::reopen(&self.directory(id)?, commit);
+        }
+        if let Follow::Hub(_) = &spec.follow {
+            return link::reopen(id, &self.directory(id)?, &spec.grants, commit);
         }
         reopen(&self.settings(id, spec)?, commit).map_err(|error| {
             let text = with_causes(&error).into();

@@ -18,6 +18,7 @@ use crate::{
     render::style::Style,
 };
 use abide_agent::{Agent, Hold, Mode, api::Request};
+use abide_fleet::link::{self, Link};
 use abide_operator::node::Node;
 use abide_reconcile::{SourceId, spec::kind::SourceSpec};
 use assemble::Assembled;
@@ -64,7 +65,7 @@ pub(crate) fn serve(here: &Here, purpose: impl FnOnce(&Runtime) -> Result<Option
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
     let purpose = purpose(&runtime)?;
     let node = purpose.as_ref().map(|purpose| purpose.node.clone());
-    let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here, node))?;
+    let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here, node, &runtime)?)?;
     tracing::info!(state = %here.paths.state.display(), "the agent begins");
     let hold = runtime.block_on(async {
         let end = end_signal()?;
@@ -95,7 +96,7 @@ pub(crate) fn ask(
 ) -> Result<(), Failure> {
     log(Level::WARN);
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
-    let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here, None))?;
+    let Assembled { parts, ground } = assemble::assemble(here, hold, factory(here, None, &runtime)?)?;
     let agent = Agent::new(parts, mode)?;
     let hold = runtime.block_on(agent.ask(request, |reply| {
         // It is one request: what it says last is the end.
@@ -119,8 +120,9 @@ pub(crate) fn end_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// What an agent of this root can follow: the objects of a cluster, if it is a node's.
-fn factory(here: &Here, node: Option<Node>) -> Arc<Factory> {
-    Arc::new(Factory { sources: here.paths.state.join("sources"), node })
+fn factory(here: &Here, node: Option<Node>, runtime: &Runtime) -> Result<Arc<Factory>, Failure> {
+    let link = Link::new(runtime.handle().clone(), env!("CARGO_PKG_VERSION"), link::system())?;
+    Ok(Arc::new(Factory { sources: here.paths.state.join("sources"), node, link }))
 }
 
 /// What happens goes to standard error; `ABIDE_LOG` says how much (`debug`, or `abide_agent=debug,warn`).

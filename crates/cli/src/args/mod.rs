@@ -8,6 +8,7 @@
 //! | [`sources`] | about what is wished: repositories, folders, commits |
 //! | [`units`] | about what runs |
 
+pub(crate) mod enroll;
 pub(crate) mod operator;
 pub(crate) mod rollout;
 pub(crate) mod sources;
@@ -69,6 +70,7 @@ pub(crate) enum Task {
     /// Goes on until SIGTERM or SIGINT. What runs, runs on then; nothing restarts what exits.
     Agent,
     Operator(operator::Operator),
+    Enroll(enroll::Enroll),
     Init(sources::Init),
     Source(sources::Source),
     Apply(sources::Apply),

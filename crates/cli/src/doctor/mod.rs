@@ -5,8 +5,10 @@
 //! |---|---|
 //! | `kernel` | rights, control groups, mounts, filters, virtual machines, the keeper |
 //! | `network` | links and tables, tried in a network namespace of their own; forwarding, other firewalls |
+//! | `hub` | the hub of the fleet that it is enrolled in |
 //! | `root` | the agent, the folders and the room on their disk |
 
+mod hub;
 mod kernel;
 mod network;
 mod root;
@@ -51,7 +53,8 @@ pub(crate) struct Report {
 }
 
 pub(crate) fn run(here: &Here, command: &Doctor) -> Done {
-    let findings: Vec<Finding> = kernel::look().into_iter().chain(network::look()).chain(root::look(here)).collect();
+    let findings: Vec<Finding> =
+        kernel::look().into_iter().chain(network::look()).chain(root::look(here)).chain(hub::look(here)).collect();
     let healthy = findings.iter().all(|finding| finding.health != Health::Missing);
     let found = Report { healthy, findings };
     output::print(command.output.format, &found, || report(&found, Style::of_output()));

@@ -192,6 +192,7 @@ impl SourceFactory for Factory {
             source: Box::new(FleetSource::new(self.means.clone(), opening)),
             wake: Box::new(move || bell.ring()),
             reporter: Some(Arc::clone(&self.board) as _),
+            contact: None,
         })
     }
 

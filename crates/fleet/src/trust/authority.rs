@@ -10,7 +10,7 @@ use super::{
     state::{Require, Signers, State},
 };
 use crate::protocol::{ObjectId, ObjectKind, Target};
-use abide_spec::fleet::{self, FleetFile};
+use abide_spec::fleet::FleetFile;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Commits whose signers are looked at where the hub doesn't say which ones changed them.
@@ -171,13 +171,7 @@ fn changes(between: &[Link], bringing: &mut Bringing<'_>) -> Result<Vec<Link>, N
     Ok(changes)
 }
 
-/// As a machine remembers them: what people call a key is not the key.
+/// As a machine remembers them.
 pub(super) fn signers_of(fleet: &FleetFile) -> Option<Signers> {
-    let signers = fleet.spec().signers.as_ref()?;
-    let require = match signers.require {
-        fleet::Require::Commit => Require::Commit,
-        fleet::Require::Tag => Require::Tag,
-    };
-    let keys = signers.keys.iter().map(fleet::SignerKey::without_comment).collect();
-    Some(Signers { version: signers.version.into(), require, keys })
+    fleet.spec().signers.as_ref().map(Signers::from)
 }

@@ -1,6 +1,7 @@
 //! What a machine remembers of its fleet: the commit that all later ones must follow, what it ran, and who may sign.
 
 use crate::protocol::ObjectId;
+use abide_spec::fleet;
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -38,6 +39,18 @@ pub struct Signers {
     pub require: Require,
     /// Their keys, each a line as a file `*.pub` has it.
     pub keys: Vec<String>,
+}
+
+/// As a machine remembers them: what people call a key is not the key.
+impl From<&fleet::Signers> for Signers {
+    fn from(signers: &fleet::Signers) -> Self {
+        let require = match signers.require {
+            fleet::Require::Commit => Require::Commit,
+            fleet::Require::Tag => Require::Tag,
+        };
+        let keys = signers.keys.iter().map(fleet::SignerKey::without_comment).collect();
+        Self { version: signers.version.into(), require, keys }
+    }
 }
 
 /// The newest commit that was accepted going forward.

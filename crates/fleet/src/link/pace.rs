@@ -1,0 +1,166 @@
+//! When to ask again: how long to wait for news, and how long to leave a hub alone that isn't well.
+//!
+//! Nothing here may make many machines do the same at the same moment: each pause is drawn from a window.
+
+use ring::rand::{SecureRandom, SystemRandom};
+use std::time::Duration;
+
+/// The longest that a machine asks a hub to wait for news. An idle machine costs a request and an answer in that time.
+const WAIT_MAX: Duration = Duration::from_secs(240);
+
+/// And the shortest, whatever a proxy cuts.
+const WAIT_MIN: Duration = Duration::from_secs(25);
+
+/// After so many waits that nobody cut, a longer one is tried. Being cut again costs little.
+const WHOLE_WAITS: u32 = 16;
+
+/// How long to wait for news: as long as proxies on the way let it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    now: Duration,
+    whole: u32,
+}
+
+impl Default for Wait {
+    fn default() -> Self {
+        Self { now: WAIT_MAX, whole: 0 }
+    }
+}
+
+impl Wait {
+    pub(super) fn now(self) -> Duration {
+        self.now
+    }
+
+    /// Whether something that took so long may have been cut for being idle: what fails sooner fails for another reason.
+    pub(super) fn is_cut_by(self, after: Duration) -> bool {
+        after >= WAIT_MIN / 2 && self.now > WAIT_MIN
+    }
+
+    /// It was cut.
+    pub(super) fn cut(&mut self) {
+        *self = Self { now: (self.now / 2).max(WAIT_MIN), whole: 0 };
+    }
+
+    /// It was not cut.
+    pub(super) fn whole(&mut self) {
+        self.whole += 1;
+        if self.whole >= WHOLE_WAITS {
+            *self = Self { now: (self.now * 5 / 4).min(WAIT_MAX), whole: 0 };
+        }
+    }
+}
+
+/// The window of the first pause. Of 10,000 machines whose hub is gone, 2,500 a second come to the next one.
+const PAUSE_MIN: Duration = Duration::from_secs(4);
+
+/// The window of the longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Of one that was told that it isn't of the fleet: only a person can change that.
+const PAUSE_OUTSIDE: Duration = Duration::from_secs(300);
+
+/// The longest that a hub can send a machine away for.
+const AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// How long to leave a hub alone that couldn't be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct BackOff {
+    failures: u32,
+}
+
+impl BackOff {
+    /// How often in a row it failed.
+    pub(super) fn failures(self) -> u32 {
+        self.failures
+    }
+
+    /// It didn't fail.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// It failed: how long to wait. `draw` is from 0 to 1.
+    pub(super) fn fail(&mut self, draw: f64) -> Duration {
+        let window = PAUSE_MIN.saturating_mul(1 << self.failures.min(10)).min(PAUSE_MAX);
+        self.failures = self.failures.saturating_add(1);
+        window.mul_f64(draw)
+    }
+}
+
+/// How long to wait if the hub says how long. Half of it more at most, so that who was sent away together doesn't come
+/// back together.
+pub(super) fn after(said: Duration, draw: f64) -> Duration {
+    let said = said.min(AFTER_MAX);
+    said + (said / 2).mul_f64(draw)
+}
+
+/// How long to wait if the hub doesn't know this machine.
+pub(super) fn outside(draw: f64) -> Duration {
+    PAUSE_OUTSIDE.mul_f64(0.5 + draw / 2.0)
+}
+
+/// From 0 to 1, at random. Without randomness, machines are at least not made to wait for ever.
+pub(super) fn draw() -> f64 {
+    let mut bytes = [0; 4];
+    match SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(wait: Wait) -> u64 {
+        wait.now().as_secs()
+    }
+
+    #[test]
+    fn a_proxy_that_cuts_after_a_minute_is_found_out_and_tried_again_later() {
+        let mut wait = Wait::default();
+        let mut waits = Vec::new();
+        for _ in 0..60 {
+            waits.push(seconds(wait));
+            if wait.now() > Duration::from_secs(60) {
+                assert!(wait.is_cut_by(Duration::from_secs(60)));
+                wait.cut();
+            } else {
+                wait.whole();
+            }
+        }
+        waits.dedup();
+        assert_eq!(waits, [240, 120, 60, 75, 37, 46, 58]);
+    }
+
+    #[test]
+    fn it_is_never_shorter_than_can_be() {
+        let mut wait = Wait::default();
+        (0..9).for_each(|_| wait.cut());
+        assert_eq!(seconds(wait), 25);
+        assert!(!wait.is_cut_by(Duration::from_secs(20)), "then it fails for another reason");
+        assert!(!Wait::default().is_cut_by(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_minute_and_are_spread() {
+        let mut back_off = BackOff::default();
+        let windows: Vec<u64> = (0..7).map(|_| back_off.fail(1.0).as_secs()).collect();
+        assert_eq!((windows, back_off.failures()), (vec![4, 8, 16, 32, 60, 60, 60], 7));
+        assert_eq!(back_off.fail(0.0), Duration::ZERO);
+        back_off.reset();
+        assert_eq!(back_off.fail(0.5), Duration::from_secs(2));
+        assert_eq!(after(Duration::from_secs(10), 0.0).as_secs(), 10);
+        assert_eq!(after(Duration::from_secs(10), 1.0).as_secs(), 15);
+        assert_eq!(after(Duration::from_secs(1 << 40), 0.0).as_secs(), 3600, "a lying hub can't silence it for ever");
+        assert_eq!(outside(0.0).as_secs(), 150);
+    }
+
+    #[test]
+    fn draws_are_spread() {
+        let draws: Vec<f64> = (0..200).map(|_| draw()).collect();
+        assert!(draws.iter().all(|draw| (0.0..=1.0).contains(draw)));
+        assert!(draws.iter().any(|draw| *draw < 0.5) && draws.iter().any(|draw| *draw > 0.5));
+    }
+}

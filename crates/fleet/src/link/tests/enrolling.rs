@@ -1,0 +1,186 @@
+//! How a machine becomes one of a fleet, and what can go wrong.
+
+use super::hub::{Answer, Http, Hub, document, enrolled, issued, now, own, refusal};
+use crate::{
+    link::{
+        Folder, Token,
+        enroll::{EnrollError, Enrolment, enroll, renew},
+        key::Key,
+    },
+    protocol::{Enroll, Enrolled, RefusalCode, Renew},
+    server::authority::{Authority, has_key},
+    trust::{State, state::Head},
+};
+use abide_spec::fleet;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+
+fn wanted(hub: &Hub) -> Enrolment {
+    let (hub, token) = (hub.address(), hub.token());
+    Enrolment { hub, token, name: "till-1".parse().unwrap(), version: "0.1.0".to_owned(), signers: None, again: false }
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let names = folder.join("identity").read_dir().unwrap().map(|entry| entry.unwrap());
+    let mut names: Vec<String> = names
+        .map(|entry| {
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+            format!("{} {mode:o}", entry.file_name().to_str().unwrap())
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// An error with all that caused it.
+fn text(error: &EnrollError) -> String {
+    crate::link::trouble::with_causes(error)
+}
+
+#[tokio::test]
+async fn a_machine_is_enrolled_once() {
+    for http in [Http::One, Http::Two] {
+        let hub = Hub::start(http).await;
+        hub.enrols();
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::of(directory.path());
+        let identity = enroll(&folder, &wanted(&hub), own()).await.unwrap();
+        assert_eq!((identity.name.as_str(), identity.fleet.as_str()), ("till-1", hub.authority.fleet()));
+        assert_eq!(folder.identity().unwrap().unwrap(), identity);
+        assert_eq!(files(directory.path()), ["identity.json 600"]);
+        let asked = &hub.asked("/v1/enroll")[0];
+        let request: Enroll = asked.read();
+        let decode = |text: &str| BASE64_STANDARD.decode(text).unwrap();
+        assert!(has_key(&decode(&request.key), &request.possession(), &decode(&request.proof)));
+        assert_eq!((request.token.as_str(), asked.by.is_none()), ("1f00.secret", true), "the root stays here");
+        // Again, it says what is there, and asks nobody.
+        let error = enroll(&folder, &wanted(&hub), own()).await.unwrap_err();
+        assert!(matches!(&error, EnrollError::Already(known) if **known == identity), "{error}");
+        assert_eq!(hub.asked("/v1/enroll").len(), 1);
+        // Anew, as it was revoked, everything is new.
+        let anew = enroll(&folder, &Enrolment { again: true, ..wanted(&hub) }, own()).await.unwrap();
+        assert!(anew.key != identity.key && anew.age != identity.age);
+        assert_eq!(folder.identity().unwrap().unwrap(), anew);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again_with_the_same_keys() {
+    let hub = Hub::start(Http::Two).await;
+    let directory = tempfile::tempdir().unwrap();
+    let folder = Folder::of(directory.path());
+    hub.answers_each([Answer::Cut(0)]);
+    let error = enroll(&folder, &wanted(&hub), own()).await.unwrap_err();
+    assert!(matches!(error, EnrollError::Hub(_)), "{error}");
+    assert_eq!((files(directory.path()), folder.identity().unwrap()), (vec!["asked.json 600".to_owned()], None));
+    hub.enrols();
+    enroll(&folder, &wanted(&hub), own()).await.unwrap();
+    let requests = hub.asked("/v1/enroll");
+    let keys: Vec<_> =
+        requests.iter().map(|asked| asked.read::<Enroll>()).map(|ask| (ask.key, ask.recipient)).collect();
+    assert_eq!((keys.len(), &keys[0]), (2, &keys[1]));
+}
+
+#[tokio::test]
+async fn a_hub_of_another_root_learns_no_token() {
+    let (hub, other) = (Hub::start(Http::Two).await, Hub::start(Http::Two).await);
+    hub.enrols();
+    let directory = tempfile::tempdir().unwrap();
+    let token: Token = other.token();
+    let error = enroll(&Folder::of(directory.path()), &Enrolment { token, ..wanted(&hub) }, own()).await.unwrap_err();
+    assert!(text(&error).contains("its root is not the one that the token names"), "{}", text(&error));
+    assert!(hub.asked("/v1/enroll").is_empty());
+}
+
+#[tokio::test]
+async fn answers_that_lie_are_refused() {
+    let (hub, other) = (Hub::start(Http::Two).await, Hub::start(Http::Two).await);
+    /// Changes the answer of the first authority; the second is another one.
+    type Lie = fn(&mut Enrolled, &Authority, &Authority, &Enroll);
+    let lies: Vec<(&str, Lie)> = vec![
+        ("its root is not", |answer, _, other, _| answer.root = other.root_pem()),
+        ("its root is not", |answer, ours, other, _| answer.root = ours.root_pem() + &other.root_pem()),
+        ("another machine", |answer, _, _, _| answer.name = "till-2".to_owned()),
+        ("names no fleet", |answer, _, _, _| answer.fleet = "../../etc".to_owned()),
+        ("of the fleet", |answer, _, other, _| answer.fleet = other.fleet().to_owned()),
+        ("for till-2", |answer, ours, _, asked| answer.issued = issued(ours, "till-2", &asked.key, now())),
+        ("don't fit together", |answer, ours, _, _| {
+            answer.issued = issued(ours, "till-1", &Key::make().unwrap().public(), now());
+        }),
+        ("can't be read", |answer, _, _, _| answer.issued.chain = "-----BEGIN".to_owned()),
+    ];
+    for (why, lie) in lies {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = Folder::of(directory.path());
+        let (ours, others) = (Arc::clone(&hub.authority), Arc::clone(&other.authority));
+        hub.answers(move |asked| {
+            let request: Enroll = asked.read();
+            let mut answer = enrolled(&ours, &request);
+            lie(&mut answer, &ours, &others, &request);
+            document(&answer)
+        });
+        let error = enroll(&folder, &wanted(&hub), own()).await.unwrap_err();
+        assert!(text(&error).contains(why), "{why}: {}", text(&error));
+        assert_eq!(folder.identity().unwrap(), None, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_machine_accepted_from_one_fleet_is_not_followed_by_anothers() {
+    let (hub, other) = (Hub::start(Http::Two).await, Hub::start(Http::Two).await);
+    let (_directory, folder, identity) = hub.machine(now());
+    other.enrols();
+    let error = enroll(&folder, &Enrolment { again: true, ..wanted(&other) }, own()).await.unwrap_err();
+    assert!(matches!(error, EnrollError::OtherFleet { .. }), "{error}");
+    assert_eq!(folder.identity().unwrap().unwrap(), identity);
+}
+
+#[tokio::test]
+async fn who_must_sign_is_known_before_the_hub_is_believed() {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHUAkhiiS7VMcZ0zwGA5LLnDWGHDGwL0lJcx1G3gvGTk anna".parse().unwrap();
+    let signers = Some(fleet::Signers { version: 1, require: fleet::Require::Commit, keys: vec![key] });
+    let hub = Hub::start(Http::Two).await;
+    hub.enrols();
+    let directory = tempfile::tempdir().unwrap();
+    let folder = Folder::of(directory.path());
+    let wanted = Enrolment { signers, ..wanted(&hub) };
+    enroll(&folder, &wanted, own()).await.unwrap();
+    let mut state = State::read(directory.path()).unwrap().unwrap();
+    assert_eq!((state.fleet.as_str(), state.signers_version), (hub.authority.fleet(), 1));
+    assert_eq!(state.signers.as_ref().unwrap().keys.len(), 1);
+    // Once it has accepted a commit, only commits say who signs; the token isn't even used.
+    state.head = Some(Head { commit: "1".repeat(40).parse().unwrap(), floor: None });
+    state.write(directory.path()).unwrap();
+    let error = enroll(&folder, &Enrolment { again: true, ..wanted }, own()).await.unwrap_err();
+    assert!(matches!(error, EnrollError::Pinned), "{error}");
+    assert_eq!(hub.asked("/v1/enroll").len(), 1);
+}
+
+#[tokio::test]
+async fn the_hub_may_refuse() {
+    let hub = Hub::start(Http::One).await;
+    let directory = tempfile::tempdir().unwrap();
+    let answer = Answer::Document(403, refusal(RefusalCode::Token, "the token 1f00 was used up\u{1b}[31m"));
+    hub.answers_each([answer]);
+    let error = enroll(&Folder::of(directory.path()), &wanted(&hub), own()).await.unwrap_err();
+    assert_eq!(text(&error), "the token 1f00 was used up[31m");
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_at_once_if_asked_for() {
+    let hub = Hub::start(Http::Two).await;
+    let (_directory, folder, identity) = hub.machine(now());
+    let authority = Arc::clone(&hub.authority);
+    hub.answers(move |asked| {
+        let request: Renew = asked.read();
+        let by = asked.by.as_ref().expect("a machine");
+        let decode = |text: &str| BASE64_STANDARD.decode(text).unwrap();
+        assert!(has_key(&decode(&request.key), &request.possession(by.name.as_str()), &decode(&request.proof)));
+        document(&issued(&authority, by.name.as_str(), &request.key, now() + 60))
+    });
+    let renewed = renew(&folder, own()).await.unwrap();
+    assert!(renewed.key != identity.key && renewed.age == identity.age && renewed.expires_at > identity.expires_at);
+    assert_eq!(folder.identity().unwrap().unwrap(), renewed);
+    let nobody = tempfile::tempdir().unwrap();
+    assert!(matches!(renew(&Folder::of(nobody.path()), own()).await, Err(EnrollError::Never)));
+}
