@@ -98,3 +98,61 @@ fn wave_row(n: usize, wave: &Wave) -> [Cell; 8] {
         cell(if is_open { "" } else { "not yet" }).toned(Tone::Faint),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fleet_as_people_see_it() {
+        let machine = |name: &str, state, message: &str| Machine {
+            name: name.to_owned(),
+            state,
+            message: message.to_owned(),
+            commit: "6f1c2ab9c0ffee00000000000000000000000000".to_owned(),
+            in_force: String::new(),
+            labels: [("site".to_owned(), "berlin".to_owned())].into(),
+            version: String::new(),
+            enrolled_at: 0,
+            heard_at: 0,
+            silent_since: None,
+        };
+        let fleet = Machines {
+            machines: vec![
+                machine("till-1", State::Ready, ""),
+                machine("till-2", State::Failed, "Container/web exited with 3\nand more"),
+                machine("till-10", State::Ready, ""),
+            ],
+        };
+        insta::assert_snapshot!("machines", machines(&fleet, Style::Plain));
+    }
+
+    #[test]
+    fn roll_outs_as_people_see_them() {
+        let wave = |machines, is_open, pending, proved, bad| Wave {
+            machines,
+            is_open,
+            pending,
+            soaked: 0,
+            proved,
+            bad,
+            away: 0,
+        };
+        let tills = Rollout {
+            name: "tills".to_owned(),
+            state: RolloutState::Stopped,
+            why: "1 machines of wave 1 of 2 failed with it".to_owned(),
+            unavailable: 0,
+            unavailable_max: 4,
+            waves: vec![wave(1, false, 0, 0, 1), wave(19, false, 19, 0, 0)],
+        };
+        let shown = Rollouts {
+            commit: "6f1c2ab9c0ffee00000000000000000000000000".to_owned(),
+            state: "refused".to_owned(),
+            message: "commit 7e57ab1e0000 is not in force: fleet.yaml:3:1: unknown field".to_owned(),
+            rollouts: vec![tills],
+        };
+        insta::assert_snapshot!("rollouts", rollouts(&shown, Style::Plain));
+        insta::assert_snapshot!("no_rollouts", rollouts(&Rollouts::default(), Style::Plain));
+    }
+}

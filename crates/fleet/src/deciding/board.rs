@@ -166,9 +166,10 @@ fn why(group: &GroupStatus) -> String {
         GroupState::Paused => "nobody is told the new commit until `abide rollout resume`".to_owned(),
         GroupState::Stopped(n) => {
             let bad = group.waves.get(n.saturating_sub(1)).map_or(0, |wave| wave.bad);
+            let machines = if bad == 1 { "1 machine".to_owned() } else { format!("{bad} machines") };
             format!(
-                "{bad} machines of wave {n} of {of} failed with it: who took it goes back; push a commit that mends it, or \
-                 `abide rollout retry MACHINE`"
+                "{machines} of wave {n} of {of} failed with it: who took it goes back; push a commit that mends it, or `abide \
+                 rollout retry MACHINE`"
             )
         }
         GroupState::Rolling => {

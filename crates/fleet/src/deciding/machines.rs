@@ -6,8 +6,8 @@
 use super::{clock::Translator, phase::phase, roster::Roster};
 use crate::store::{Machine, Millis, Store, StoreError, Term, Written};
 use abide_reconcile::{
-    Attend, Backend, Fault, Found, InstanceId, Kind, Look, Name, Order, Owner, Role, Seen, SourceId, Step, UnitId,
-    UnitSpec, Want,
+    Attend, Backend, Fault, Found, InstanceId, Kind, Look, Name, Order, Owner, Phase, Role, Seen, SourceId, Step,
+    UnitId, UnitSpec, Want,
     spec::unit::{MachineTarget, Unit},
 };
 use std::{
@@ -76,6 +76,11 @@ impl Backend for Machines {
             Step::Start { want, attempt, .. } => self.write(name, |_| Some((order.ticket, want, *attempt))),
             Step::Update { instance, to } => self.write(name, |row| {
                 let target = row.target.as_ref().filter(|target| target.instance == *instance)?;
+                // What failed is started anew.
+                let phase = phase(row, self.clock.translation())?;
+                if matches!(phase, Phase::Exited { .. }) {
+                    return None;
+                }
                 // A version that exits counts its own exits.
                 let is_same = target.commit.to_string() == commit(to);
                 Some((*instance, to, if is_same { target.attempt } else { 0 }))

@@ -98,10 +98,11 @@ pub enum DecideError {
     Thread(#[from] io::Error),
 }
 
-/// How much at once: a target is a row in the database, and there are many. A machine tries often enough by itself, so a
+/// How much at once: a target is a row in the database, those that are written at the same time share a transaction, and there
+/// are many. A machine tries often enough by itself, so a
 /// target that failed there isn't tried again before it is judged.
 pub fn limits() -> Limits {
-    Limits { orders_max: 32, prepares_max: 32, tries_max: 1, retry_max: Duration::from_secs(300), ..Limits::default() }
+    Limits { orders_max: 48, prepares_max: 48, tries_max: 1, retry_max: Duration::from_secs(300), ..Limits::default() }
 }
 
 /// Waits to lead, decides while it leads, and waits again, until `stop`. The hold is given back.

@@ -34,6 +34,10 @@ impl Roster {
     pub fn refresh(&self) -> Result<(), StoreError> {
         let mut rows = self.rows();
         let changes = self.store.changes(rows.upto)?;
+        if changes.upto == rows.upto {
+            return Ok(());
+        }
+        // Pauses raise the counter, too.
         let paused = self.store.paused()?;
         let is_news = !changes.machines.is_empty() || paused != rows.paused;
         rows.upto = changes.upto;

@@ -262,11 +262,13 @@ impl Machine {
         if self.presence == here {
             return false;
         }
+        let was_away = matches!(self.presence, Presence::Away { .. });
         self.presence = here;
         self.heard_at = self.heard_at.max(now);
         let told = self.reported.as_ref().and_then(|reported| reported.report.target);
         // It proves anew that it is well; and what it couldn't know before, its time for that begins now.
-        if let Some(reported) = &mut self.reported
+        if was_away
+            && let Some(reported) = &mut self.reported
             && let Some(ready) = &mut reported.ready_since
         {
             *ready = (*ready).max(now);

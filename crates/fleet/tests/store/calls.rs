@@ -200,6 +200,19 @@ pub(crate) fn targets_are_written_by_the_leader_at_the_version_it_saw(place: &dy
     assert_eq!(machine(&*store, "a").target, None);
 }
 
+pub(crate) fn who_was_away_proves_anew_that_it_is_ready(place: &dyn Place) {
+    let store = place.open();
+    enroll(&*store, &["a"]);
+    let ready = || machine(&*store, "a").reported.unwrap().ready_since;
+    store.record(NOW, &[here("a", "hub"), reported("a", report(1, Some(3)))]).unwrap();
+    store.record(NOW.plus(TTL), &[here("a", "another hub")]).unwrap();
+    assert_eq!(ready(), Some(NOW), "it only came by another way");
+    let away = Fact::Away { name: name("a"), hub: "another hub".to_owned(), since: NOW.plus(TTL) };
+    store.record(NOW.plus(2 * TTL), &[away]).unwrap();
+    store.record(NOW.plus(3 * TTL), &[here("a", "hub")]).unwrap();
+    assert_eq!(ready(), Some(NOW.plus(3 * TTL)));
+}
+
 pub(crate) fn numbers_are_given_once(place: &dyn Place) {
     let store = place.open();
     enroll(&*store, &["a"]);

@@ -89,6 +89,7 @@ on_each! {
     calls::changes_are_told_once
     calls::what_is_no_news_writes_nothing
     calls::reports_are_kept_with_what_happened
+    calls::who_was_away_proves_anew_that_it_is_ready
     calls::targets_are_written_by_the_leader_at_the_version_it_saw
     calls::numbers_are_given_once
     calls::a_lead_is_kept_ended_and_taken
