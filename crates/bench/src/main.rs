@@ -3,7 +3,7 @@
 //! ```text
 //! rows/*.rs  one subject each: does the work again and again ─► samples
 //! world      the machine under it: agent, repository, containers; process: what they use; asker: who asks them;
-//!            agent: what is asked of it; cluster, api: an API server with nodes, and who asks it
+//!            crowd: the machines of a fleet; agent: what is asked of it; cluster, api: an API server with nodes, and who asks it
 //! measure    samples ─► Spread (minimum, median, 99th percentile, maximum); a peer's turns alternate with ours
 //! figure     a Spread, its unit, and what is to be reached
 //! table      rows of figures, as text or JSON
@@ -19,6 +19,7 @@ mod agent;
 mod api;
 mod asker;
 mod cluster;
+mod crowd;
 mod figure;
 mod measure;
 mod process;
@@ -59,6 +60,14 @@ enum Output {
 const WRONG_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if let (Some(command), Some(file)) = (arguments.next(), arguments.next())
+        && command == crowd::COMMAND
+    {
+        let Err(problem) = crowd::main(&file) else { return ExitCode::SUCCESS };
+        eprintln!("abide-bench: the machines of a fleet: {problem}");
+        return ExitCode::FAILURE;
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

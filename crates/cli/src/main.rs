@@ -8,7 +8,7 @@
 //! | `here`, `ask`, `client`, `watch` | the root; who answers for it; what becomes of what was asked |
 //! | `admin` | asks the hub of this root |
 //! | `units`, `documents` | units as people write them; files as people have them |
-//! | `agent`, `operator` | all crates put together; the same as the agent of a Kubernetes node |
+//! | `agent`, `operator`, `hub` | all crates put together; the same as the agent of a Kubernetes node, and as the hub of a fleet |
 //! | the others | a command each |
 
 #![forbid(unsafe_code)]
@@ -32,6 +32,7 @@ mod exit;
 mod get;
 mod here;
 mod hook;
+mod hub;
 mod init;
 mod live;
 mod logs;
@@ -97,6 +98,7 @@ fn run(task: &Task, root: Option<&Path>) -> Done {
         Task::Console(command) => console::run(here, command),
         Task::Events(command) => events::run(here, command),
         Task::Retry(command) => decide::retry(here, command),
+        Task::Hub(command) => hub::run(here, command),
         Task::Rollout(command) => rollout::run(here, &command.command),
         Task::Hook { name, rest } => hook::run(here, name, rest),
         Task::Validate(command) => validate::run(command),

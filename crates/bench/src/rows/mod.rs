@@ -2,6 +2,7 @@
 
 mod apply;
 mod heal;
+mod hub;
 mod idle;
 mod many;
 mod memory;
@@ -41,6 +42,7 @@ pub(crate) const ROWS: &[Row] = &[
     operator::ROW,
     objects::ROW,
     store::ROW,
+    hub::ROW,
 ];
 
 /// So many containers are many.

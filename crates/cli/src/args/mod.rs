@@ -3,12 +3,14 @@
 //! | module | whose arguments |
 //! |---|---|
 //! | here | of commands that are about the program itself, and about documents alone |
+//! | [`hub`] | about the hub of a fleet |
 //! | [`operator`] | about Kubernetes |
 //! | [`rollout`] | about a fleet's roll-outs |
 //! | [`sources`] | about what is wished: repositories, folders, commits |
 //! | [`units`] | about what runs |
 
 pub(crate) mod enroll;
+pub(crate) mod hub;
 pub(crate) mod operator;
 pub(crate) mod rollout;
 pub(crate) mod sources;
@@ -86,6 +88,7 @@ pub(crate) enum Task {
     Console(units::Console),
     Events(units::Events),
     Retry(units::Retry),
+    Hub(hub::Hub),
     Rollout(rollout::Rollout),
     Validate(Validate),
     Doctor(Doctor),

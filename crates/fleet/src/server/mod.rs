@@ -16,7 +16,9 @@
 //! | `enroll`, `poll`, `report`, `objects` | what is asked |
 //! | `roster`, `recorder`, `presence` | the machines in memory; what they do, to the store; who is away |
 //! | [`openapi`], `metrics` | what there is to ask; how it goes |
+//! | `admin` | what people ask, see [`crate::admin`] |
 
+mod admin;
 mod admit;
 mod answer;
 pub mod authority;

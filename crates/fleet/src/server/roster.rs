@@ -5,7 +5,7 @@
 
 use super::ServeError;
 use crate::{
-    protocol::MachineState,
+    admin::machine::State,
     store::{Machine, Presence, Store},
 };
 use abide_spec::Name;
@@ -122,6 +122,11 @@ impl Roster {
         Some(Arc::clone(&self.machines().get(name)?.known))
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Arc<Machine>> {
+        self.machines().values().map(|entry| Arc::clone(&entry.known)).collect()
+    }
+
     /// For how long its session has been the present one here.
     pub(super) fn session_for(&self, name: &Name, now: Instant) -> Duration {
         let since = self.machines().get(name).map(|entry| entry.session_since);
@@ -172,7 +177,7 @@ impl Roster {
     pub(super) fn count(&self) -> Count {
         let mut count = Count::default();
         for entry in self.machines().values() {
-            *count.states.entry(word(&entry.known)).or_default() += 1;
+            *count.states.entry(State::of(&entry.known).as_str()).or_default() += 1;
             count.polling += usize::from(entry.present.is_some_and(|present| present.polls > 0));
         }
         count
@@ -184,25 +189,6 @@ impl Roster {
 pub(super) struct Count {
     pub(super) states: BTreeMap<&'static str, usize>,
     pub(super) polling: usize,
-}
-
-/// What a machine is, in a word.
-pub(super) fn word(machine: &Machine) -> &'static str {
-    let number = machine.target.as_ref().map(|target| target.number);
-    let reported = machine.reported.as_ref().filter(|reported| reported.report.target == number);
-    match (machine, reported) {
-        (Machine { revoked_at: Some(_), .. }, _) => "revoked",
-        (Machine { cloned: true, .. }, _) => "cloned",
-        (Machine { presence: Presence::Away { .. }, .. }, _) => "away",
-        (_, None) => "waiting",
-        (_, Some(reported)) => match reported.report.state {
-            MachineState::Changing => "changing",
-            MachineState::Ready => "ready",
-            MachineState::Failed => "failed",
-            MachineState::Refused => "refused",
-            MachineState::Suspended => "suspended",
-        },
-    }
 }
 
 /// A poll that is under way.

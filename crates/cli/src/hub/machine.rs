@@ -1,0 +1,111 @@
+//! `abide hub machine`
+
+use crate::{
+    admin,
+    args::hub::MachineCommand,
+    exit::{Done, Exit},
+    here::Here,
+    output::{self, Format},
+    render::{
+        short, span,
+        style::Style,
+        table::{cell, table},
+    },
+};
+use abide_fleet::{
+    admin::{
+        detail::{Detail, Labels},
+        machine::{Machine, Machines},
+    },
+    server::tls::WallClock,
+};
+use abide_spec::Name;
+use std::collections::BTreeMap;
+
+pub(super) fn run(here: &Here, command: &MachineCommand) -> Done {
+    match command {
+        MachineCommand::List { labels, state, revision, output } => {
+            let labels = labels.iter().map(|label| ("label", format!("{}={}", label.key, label.value)));
+            let state = state.iter().map(|state| ("state", state.clone()));
+            let revision = revision.iter().map(|revision| ("revision", revision.clone()));
+            let query =
+                labels.chain(state).chain(revision).map(|(key, value)| format!("{key}={}", admin::quoted(&value)));
+            let path = format!("/admin/machines?{}", query.collect::<Vec<_>>().join("&"));
+            let machines: Machines = admin::get(here, &path)?;
+            output::print(output.format, &machines, || list(&machines));
+        }
+        MachineCommand::Describe { name, output } => show(output.format, &admin::get(here, &path(name))?),
+        MachineCommand::Label { name, labels, output } => {
+            let labels = labels.iter().map(|change| (change.key.clone(), change.value.clone())).collect();
+            show(output.format, &admin::ask(here, "PATCH", &path(name), Some(&Labels { labels }))?);
+        }
+        MachineCommand::Revoke { name, output } => {
+            let detail: Detail = admin::ask(here, "DELETE", &path(name), None::<&()>)?;
+            output::print(output.format, &detail, || {
+                format!("✔ {name} is served no more; what it runs, runs on. With a new token it can be enrolled anew\n")
+            });
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn path(name: &Name) -> String {
+    format!("/admin/machines/{}", admin::quoted(name.as_str()))
+}
+
+/// Labels, in a line.
+pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+fn list(machines: &Machines) -> String {
+    if machines.machines.is_empty() {
+        return "there are no such machines\n".to_owned();
+    }
+    let head = ["MACHINE", "STATE", "TOLD", "IN FORCE", "LABELS", "WHY"].map(cell);
+    let rows = machines.machines.iter().map(|machine| {
+        let Machine { name, state, message, commit, in_force, .. } = machine;
+        let (told, has) = (short(commit).to_owned(), short(in_force).to_owned());
+        [name.clone(), state.to_string(), told, has, labels(&machine.labels), message.clone()].map(cell)
+    });
+    table("", &[head].into_iter().chain(rows).collect::<Vec<_>>(), Style::of_output())
+}
+
+fn show(format: Format, detail: &Detail) {
+    output::print(format, detail, || describe(detail, WallClock::system().now()));
+}
+
+fn describe(detail: &Detail, now: i64) -> String {
+    let ago = |at: i64| format!("{} ago", span(u64::try_from(now.saturating_sub(at)).unwrap_or(0)));
+    let machine = &detail.machine;
+    let mut lines = vec![
+        ("Machine", machine.name.clone()),
+        ("State", machine.state.to_string()),
+        ("Why", machine.message.clone()),
+        ("Told", machine.commit.clone()),
+        ("In force", machine.in_force.clone()),
+        ("Labels", labels(&machine.labels)),
+        ("Release", machine.version.clone()),
+        ("Enrolled", ago(machine.enrolled_at)),
+        ("Certificate", ago(detail.issued_at)),
+        ("Heard", ago(machine.heard_at)),
+        ("Silent since", machine.silent_since.map(ago).unwrap_or_default()),
+        ("Revoked", detail.revoked_at.map(ago).unwrap_or_default()),
+        ("Connected to", detail.hub.clone().unwrap_or_default()),
+        ("Recipient", detail.recipient.clone()),
+    ];
+    let units = detail.units.iter().map(|(state, number)| format!("{number} {state}")).collect::<Vec<_>>();
+    lines.push(("Units", units.join(", ")));
+    lines.extend(
+        detail
+            .troubles
+            .iter()
+            .map(|trouble| ("Trouble", format!("{} is {}: {}", trouble.unit, trouble.state, trouble.message))),
+    );
+    lines.extend(detail.happened.iter().map(|happening| {
+        let about = if happening.unit.is_empty() { String::new() } else { format!("{} ", happening.unit) };
+        ("Happened", format!("{}: {about}{}", ago(happening.at), happening.text))
+    }));
+    let said = lines.into_iter().filter(|(_, value)| !value.is_empty());
+    said.map(|(key, value)| format!("{:<13} {value}\n", format!("{key}:"))).collect()
+}
