@@ -233,9 +233,8 @@ fn merging_the_old_history_is_a_way_without_signers() {
 #[test]
 fn a_value_that_is_sealed_for_the_machine_is_opened_there_alone() {
     let mut world = World::new();
-    let sealed = |world: &World, to: &age::Identity| {
+    let sealed = |to: &age::Identity| {
         let armored = age::encrypt(&[to.recipient()], b"hunter2").unwrap();
-        let _ = world;
         let lines: Vec<String> = armored.lines().map(|line| format!("      {line}\n")).collect();
         format!(
             "apiVersion: abide.dev/v1alpha1\nkind: Secret\nmetadata: {{name: db}}\nspec:\n  data:\n    password: |\n{}",
@@ -243,8 +242,8 @@ fn a_value_that_is_sealed_for_the_machine_is_opened_there_alone() {
         )
     };
     let web = "apiVersion: abide.dev/v1alpha1\nkind: Container\nmetadata: {name: web}\nspec:\n  image: registry.example.org/web:1\n  env: {PASSWORD: {secret: db, key: password}}\n";
-    let ours = sealed(&world, &world.identity);
-    let theirs = sealed(&world, &age::Identity::generate().unwrap());
+    let ours = sealed(&world.identity);
+    let theirs = sealed(&age::Identity::generate().unwrap());
     let good = world.commit(Draft::after(None, "good").file("base/web.yaml", web).file("base/db.yaml", &ours));
     let bad = world.commit(Draft::after(Some(good), "bad").file("base/web.yaml", web).file("base/db.yaml", &theirs));
     let taken = world.take(good).unwrap();

@@ -201,8 +201,8 @@ impl World {
         self.raw_tree(&entries)
     }
 
-    pub(crate) fn commit(&mut self, draft: impl Into<Draft>) -> ObjectId {
-        let draft: Draft = draft.into();
+    #[expect(clippy::needless_pass_by_value, reason = "drafts are made where they are used")]
+    pub(crate) fn commit(&mut self, draft: Draft) -> ObjectId {
         let mut files = draft.files.clone();
         files.entry("fleet.yaml".to_owned()).or_insert_with(|| draft.fleet.text());
         let tree = self.tree(&files);
