@@ -104,7 +104,7 @@ fn run(task: &Task, root: Option<&Path>) -> Done {
         Task::Validate(command) => validate::run(command),
         Task::Doctor(command) => doctor::run(here, command),
         Task::Schema(command) => schema::run(command),
-        Task::Encrypt(command) => encrypt::run(command),
+        Task::Encrypt(command) => encrypt::run(here, command),
         Task::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(*shell, &mut args::for_people(), "abide", &mut text);

@@ -149,8 +149,11 @@ pub(crate) struct Doctor {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Encrypt {
     /// For whom: `age1…`, as `abide hub machine describe` shows it; several may read it if it is given several times
-    #[arg(short, long, required = true)]
+    #[arg(short, long, required_unless_present = "machine")]
     pub(crate) recipient: Vec<Recipient>,
+    /// For which machine, as the hub of this root knows it; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) machine: Vec<Name>,
     /// What to encrypt, every byte of it; the standard input unless given
     pub(crate) file: Option<PathBuf>,
 }

@@ -3,7 +3,7 @@
 use crate::{
     admin,
     args::hub::MachineCommand,
-    exit::{Done, Exit},
+    exit::{Done, Exit, Failure},
     here::Here,
     output::{self, Format},
     render::{
@@ -47,6 +47,17 @@ pub(super) fn run(here: &Here, command: &MachineCommand) -> Done {
         }
     }
     Ok(Exit::Done)
+}
+
+/// What values for a machine are encrypted to, as the hub of this root knows.
+pub(crate) fn recipient(here: &Here, name: &Name) -> Result<String, Failure> {
+    let detail: Detail = admin::get(here, &path(name))?;
+    if detail.recipient.is_empty() {
+        return Err(Failure::failed(format!(
+            "the hub doesn't know the recipient of {name}: enrol it anew, or say --recipient"
+        )));
+    }
+    Ok(detail.recipient)
 }
 
 fn path(name: &Name) -> String {

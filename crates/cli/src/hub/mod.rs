@@ -10,6 +10,8 @@ mod machine;
 mod serve;
 mod token;
 
+pub(crate) use machine::recipient;
+
 use crate::{
     args::hub::{Hub, HubCommand, Init, RenewIssuing},
     exit::{Done, Exit, Failure, with_causes},
