@@ -9,6 +9,7 @@ use std::{
 };
 
 /// A clone, and where it pushes to.
+#[derive(Clone)]
 pub struct Repository {
     /// Where it is pushed to.
     pub bare: PathBuf,

@@ -1,6 +1,6 @@
 //! How a machine becomes one of a fleet, and what can go wrong.
 
-use super::hub::{Answer, Http, Hub, document, enrolled, issued, now, own, refusal};
+use super::hub::{Answer, Asked, Http, Hub, document, enrolled, issued, now, own, refusal};
 use crate::{
     link::{
         Folder, Token,
@@ -76,8 +76,7 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_keys() {
     hub.enrols();
     enroll(&folder, &wanted(&hub), own()).await.unwrap();
     let requests = hub.asked("/v1/enroll");
-    let keys: Vec<_> =
-        requests.iter().map(|asked| asked.read::<Enroll>()).map(|ask| (ask.key, ask.recipient)).collect();
+    let keys: Vec<_> = requests.iter().map(Asked::read::<Enroll>).map(|ask| (ask.key, ask.recipient)).collect();
     assert_eq!((keys.len(), &keys[0]), (2, &keys[1]));
 }
 

@@ -155,7 +155,7 @@ fn says(target: Target) -> impl FnMut(&Asked) -> Answer {
 
 fn report_of(state: MachineState) -> impl Fn(&[Asked]) -> Option<Report> {
     move |asked| {
-        let reports = asked.iter().filter(|asked| asked.path == "/v1/report").map(|asked| asked.read::<Report>());
+        let reports = asked.iter().filter(|asked| asked.path == "/v1/report").map(Asked::read::<Report>);
         reports.into_iter().find(|report| report.state == state)
     }
 }
@@ -256,7 +256,7 @@ async fn a_hub_that_is_away_is_told_of_and_then_its_return() {
     (machine.wake)();
     assert_eq!(machine.says().await, Ok("a".repeat(40)));
     let again = |asked: &[Asked]| {
-        let reports = asked.iter().filter(|asked| asked.path == "/v1/report").map(|asked| asked.read::<Report>());
+        let reports = asked.iter().filter(|asked| asked.path == "/v1/report").map(Asked::read::<Report>);
         reports.into_iter().find(|report| report.sequence > first.sequence)
     };
     assert_eq!(hub.until(again).await.state, MachineState::Ready, "it may have forgotten");

@@ -1,0 +1,183 @@
+//! Machines that are away, networks that are cut, and hubs that remember less than they did.
+
+use crate::{
+    hub::{Hub, fleet, rollout, web},
+    machine::Machine,
+};
+use abide_lab::run;
+use std::{fs, path::PathBuf};
+
+#[test]
+fn who_was_away_jumps_to_the_present() {
+    let hub = Hub::started("soak: 1s");
+    let mut machines = Machine::several(&hub, 2);
+    let first = hub.repository.git(&["rev-parse", "HEAD"]);
+    machines.iter().for_each(|machine| drop(machine.is_on(&first)));
+    machines[1].stop();
+    let mut newest = first;
+    for greeting in ["two", "three", "four"] {
+        hub.repository.write("base/web.yaml", &web(greeting));
+        newest = hub.repository.land(greeting);
+        machines[0].is_on(&newest);
+    }
+    let before = machines[1].get();
+    machines[1].start();
+    let now = machines[1].is_on(&newest);
+    // One wish more than it had: it didn't run through the past.
+    assert_eq!(now.source("fleet").generation, before.source("fleet").generation + 1);
+    machines.into_iter().for_each(Machine::end);
+}
+
+#[test]
+fn an_old_backup_of_the_hub_sends_nobody_back() {
+    let mut hub = Hub::started("soak: 1s");
+    let machines = Machine::several(&hub, 2);
+    let first = hub.repository.git(&["rev-parse", "HEAD"]);
+    machines.iter().for_each(|machine| drop(machine.is_on(&first)));
+    hub.stop();
+    let (state, backup) = (hub.rig.root(), hub.rig.path("backup"));
+    run("cp", &["-a", state.to_str().unwrap(), backup.to_str().unwrap()]);
+    hub.start();
+    hub.repository.write("base/web.yaml", &web("two"));
+    let second = hub.repository.land("two");
+    machines.iter().for_each(|machine| drop(machine.is_on(&second)));
+    let late = Machine::enrolled(&hub, &hub.token(1), "late");
+    late.is_on(&second);
+    let pids: Vec<i32> = machines.iter().chain([&late]).map(Machine::pid).collect();
+
+    hub.kill();
+    fs::remove_dir_all(&state).unwrap();
+    run("cp", &["-a", backup.to_str().unwrap(), state.to_str().unwrap()]);
+    hub.start();
+    for name in ["till-1", "till-2", "late"] {
+        hub.sees(name, "ready", &second);
+    }
+    assert_eq!(machines.iter().chain([&late]).map(Machine::pid).collect::<Vec<_>>(), pids);
+    late.end();
+    machines.into_iter().for_each(Machine::end);
+}
+
+#[test]
+fn another_history_is_taken_by_nobody_unless_it_says_so_and_is_signed() {
+    let mut hub = Hub::made("127.0.0.1", &[]);
+    let anna = Anna::new(&hub);
+    let signers = format!("  signers: {{version: 1, keys: [\"{}\"]}}", anna.public());
+    let says = |hub: &Hub, more: &str| fleet(&hub.id, &format!("{signers}\n{more}")) + &rollout("soak: 1s");
+    hub.repository.write("fleet.yaml", &says(&hub, ""));
+    let first = anna.signs(&hub, "the fleet");
+    hub.repository.write("base/web.yaml", &web("two"));
+    let second = anna.signs(&hub, "two");
+    hub.start();
+    let machines = Machine::several(&hub, 1);
+    machines[0].is_on(&second);
+    let pid = machines[0].pid();
+    let stays =
+        || assert_eq!((machines[0].get().source("fleet").commit.as_str(), machines[0].pid()), (second.as_str(), pid));
+
+    // Nobody signed it: the hub tells it, and the machine doesn't take it.
+    hub.repository.write("base/web.yaml", &web("unsigned"));
+    hub.repository.land("unsigned");
+    let why = machines[0].source_is("refused");
+    assert!(why.contains("not signed") || why.contains("signed by"), "{why}");
+    hub.patiently("the hub hears it", || hub.rollouts()["rollouts"][0]["state"] == "stopped");
+    stays();
+
+    // Another history, which doesn't say whose place it takes.
+    hub.repository.git(&["reset", "-q", "--hard", &first]);
+    hub.repository.write("base/web.yaml", &web("rewritten"));
+    anna.signs(&hub, "rewritten");
+    hub.patiently("a fork is refused", || hub.rollouts()["state"] == "refused");
+    stays();
+
+    // It says so.
+    hub.repository.write("fleet.yaml", &says(&hub, &format!("  replaces: [{second}]")));
+    let stated = anna.signs(&hub, "a history rewritten on purpose");
+    machines[0].is_on(&stated);
+    assert_ne!(machines[0].pid(), pid);
+    machines.into_iter().for_each(Machine::end);
+}
+
+/// Somebody who signs commits with a key of hers.
+struct Anna(PathBuf);
+
+impl Anna {
+    fn new(hub: &Hub) -> Self {
+        let key = hub.rig.path("anna");
+        run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", "anna", "-f", key.to_str().unwrap()]);
+        Self(key)
+    }
+
+    fn public(&self) -> String {
+        fs::read_to_string(self.0.with_extension("pub")).unwrap().trim().to_owned()
+    }
+
+    /// Commits everything, signed, and pushes it, whatever was there.
+    fn signs(&self, hub: &Hub, message: &str) -> String {
+        let key = format!("user.signingKey={}", self.0.display());
+        let git = |arguments: &[&str]| hub.repository.git(arguments);
+        git(&["add", "-A"]);
+        git(&["-c", "gpg.format=ssh", "-c", &key, "commit", "-q", "-S", "--allow-empty", "-m", message]);
+        git(&["push", "-q", "-f", "origin", "main"]);
+        git(&["rev-parse", "HEAD"])
+    }
+}
+
+#[test]
+fn a_cut_network_changes_nothing() {
+    let network = Network::new();
+    let mut hub = Hub::made(Network::HUB, &[]);
+    hub.repository.write("fleet.yaml", &(fleet(&hub.id, "") + &rollout("soak: 1s")));
+    let first = hub.repository.land("the fleet");
+    hub.start_by(&["ip", "netns", "exec", &network.name]);
+    let mut machines = Machine::several(&hub, 2);
+    machines.iter().for_each(|machine| drop(machine.is_on(&first)));
+    let pids: Vec<i32> = machines.iter().map(Machine::pid).collect();
+
+    network.is_up(false);
+    hub.repository.write("base/web.yaml", &web("two"));
+    let second = hub.repository.land("two");
+    hub.patiently("it is told", || hub.machine("till-1")["commit"] == second.as_str());
+    machines[0].kill();
+    machines[0].start();
+    machines[0].source_is("unreachable");
+    assert_eq!(machines.iter().map(Machine::pid).collect::<Vec<_>>(), pids);
+
+    network.is_up(true);
+    machines.iter().for_each(|machine| drop(machine.is_on(&second)));
+    machines.into_iter().for_each(Machine::end);
+}
+
+/// A network of the hub's own, on one cable.
+struct Network {
+    name: String,
+    cable: String,
+}
+
+impl Network {
+    const HUB: &str = "198.18.44.2";
+
+    fn new() -> Self {
+        let number = std::process::id();
+        let network = Self { name: format!("abide-hub-{number}"), cable: format!("hub{number}") };
+        let ip = |words: &str| run("ip", &words.split(' ').collect::<Vec<_>>());
+        let (name, cable) = (&network.name, &network.cable);
+        ip(&format!("netns add {name}"));
+        ip(&format!("link add {cable} type veth peer name eth0 netns {name}"));
+        ip(&format!("address add 198.18.44.1/30 dev {cable}"));
+        ip(&format!("link set {cable} up"));
+        ip(&format!("-n {name} address add {}/30 dev eth0", Self::HUB));
+        ip(&format!("-n {name} link set eth0 up"));
+        ip(&format!("-n {name} link set lo up"));
+        network
+    }
+
+    fn is_up(&self, is_up: bool) {
+        run("ip", &["link", "set", &self.cable, if is_up { "up" } else { "down" }]);
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        run("ip", &["netns", "delete", &self.name]);
+    }
+}

@@ -1,0 +1,71 @@
+//! Roll-outs: what is bad gets no further than the first wave.
+
+use crate::{
+    hub::{Hub, broken_web, web},
+    machine::Machine,
+};
+
+#[test]
+fn a_bad_commit_stops_at_the_first_wave_and_goes_back() {
+    let hub = Hub::started("waves: [{count: 1}], soak: 1s, maxUnavailable: 2");
+    let good = hub.repository.git(&["rev-parse", "HEAD"]);
+    let machines = Machine::several(&hub, 5);
+    for (n, machine) in machines.iter().enumerate() {
+        machine.is_on(&good);
+        hub.sees(&format!("till-{}", n + 1), "ready", &good);
+    }
+    hub.patiently("the first roll-out is over", || hub.rollouts()["rollouts"][0]["state"] == "done");
+    let others: Vec<i32> = machines[1..].iter().map(Machine::pid).collect();
+
+    hub.repository.write("base/web.yaml", &broken_web());
+    let bad = hub.repository.land("it can't start");
+    hub.patiently("the roll-out is stopped", || hub.rollouts()["rollouts"][0]["state"] == "stopped");
+    let said = hub.ask(&["rollout", "status", "-w"]);
+    assert_eq!(said.code, 1, "a stopped roll-out is no success: {said}");
+    hub.sees("till-1", "ready", &good);
+    machines[0].is_on(&good);
+    assert_eq!(machines[1..].iter().map(Machine::pid).collect::<Vec<_>>(), others, "nobody else was touched by {bad}");
+
+    // The fix goes through all waves.
+    hub.repository.write("base/web.yaml", &web("fixed"));
+    let fixed = hub.repository.land("it starts");
+    for machine in &machines {
+        machine.is_on(&fixed);
+    }
+    hub.patiently("the roll-out is over", || hub.rollouts()["rollouts"][0]["state"] == "done");
+    machines.into_iter().for_each(Machine::end);
+}
+
+#[test]
+fn a_roll_out_is_paused_and_goes_on() {
+    let hub = Hub::started("soak: 1s, maxUnavailable: 1");
+    let first = hub.repository.git(&["rev-parse", "HEAD"]);
+    let machines = Machine::several(&hub, 2);
+    machines.iter().for_each(|machine| drop(machine.is_on(&first)));
+    hub.patiently("the first roll-out is over", || hub.rollouts()["rollouts"][0]["state"] == "done");
+    hub.rig.must(&["rollout", "pause", "all-shops"]);
+    hub.patiently("it is paused", || hub.rollouts()["rollouts"][0]["state"] == "paused");
+    hub.repository.write("base/web.yaml", &web("two"));
+    let second = hub.repository.land("two");
+    hub.patiently("the hub knows the commit", || hub.rollouts()["commit"] == second.as_str());
+    assert!(machines.iter().all(|machine| machine.get().source("fleet").commit == first));
+    hub.rig.must(&["rollout", "resume", "all-shops"]);
+    machines.iter().for_each(|machine| drop(machine.is_on(&second)));
+    machines.into_iter().for_each(Machine::end);
+}
+
+#[test]
+fn a_commit_that_is_broken_for_somebody_is_rolled_out_to_nobody() {
+    let hub = Hub::started("soak: 1s");
+    let first = hub.repository.git(&["rev-parse", "HEAD"]);
+    let machines = Machine::several(&hub, 1);
+    machines[0].is_on(&first);
+    hub.repository.write("base/web.yaml", &web("two").replace("image:", "imgae:"));
+    hub.repository.land("a slip");
+    hub.patiently("the hub refuses it", || hub.rollouts()["state"] == "refused");
+    let message = hub.rollouts()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("base/web.yaml") && message.contains("image"), "{message}");
+    assert_eq!(hub.ask(&["rollout", "status", "-w"]).code, 3);
+    hub.sees("till-1", "ready", &first);
+    machines.into_iter().for_each(Machine::end);
+}
