@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Waves have their times, and machines that test are slow and shared.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// One process of a fleet's hub, and the repository that it follows.
 pub(crate) struct Hub {

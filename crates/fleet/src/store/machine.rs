@@ -1,7 +1,7 @@
 //! A machine as the hub knows it, and what becomes of it by what is noticed.
 
 use super::Millis;
-use crate::protocol::{ObjectId, Report};
+use crate::protocol::{MachineState, ObjectId, Report};
 use abide_reconcile::InstanceId;
 use abide_spec::Name;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 const EARLIER_MAX: usize = 8;
 /// Characters of a sentence in a report.
 const MESSAGE_CHARS_MAX: usize = 500;
+/// So much may the number of a target be ahead of the clock: a day, in milliseconds.
+const AHEAD_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// States of units that a report counts.
 const STATES_MAX: usize = 16;
 
@@ -297,8 +299,25 @@ impl Machine {
         if is_earlier {
             return false;
         }
+        let ready_since = if self.recall(report, now) { Some(now) } else { ready_since };
         self.reported = Some(Reported { report: bounded(report), at: now, ready_since });
         self.heard_at = self.heard_at.max(now);
+        true
+    }
+
+    /// Who is well with a target that the store doesn't know of was told it after the backup that the store was made of, and
+    /// tells it again: nobody is sent back by what was forgotten.
+    fn recall(&mut self, report: &Report, now: Millis) -> bool {
+        let Report { target: Some(number), in_force: Some(commit), state: MachineState::Ready, .. } = *report else {
+            return false;
+        };
+        // Numbers are times: one of the far future is made up, and would leave none for what comes.
+        let latest = u64::try_from(now.0).unwrap_or(0).saturating_add(AHEAD_MAX);
+        let Some(told) = self.target.as_mut().filter(|_| number > self.numbered && number <= latest) else {
+            return false;
+        };
+        *told = Written { number, commit, at: now, ..*told };
+        self.numbered = number;
         true
     }
 }

@@ -77,6 +77,10 @@ pub struct State {
     /// Commits that it took, the newest first, at most [`RAN_MAX`].
     #[serde(default)]
     pub ran: Vec<ObjectId>,
+    /// The highest number of a target that it took. What has a smaller one is said by a hub that forgot what it said
+    /// since, as one that was restored from an old backup.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub number: u64,
     /// Who signs what follows the head; before there is one, who its owner said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signers: Option<Signers>,
@@ -134,7 +138,8 @@ impl State {
     /// Of a machine that is new in its fleet.
     pub fn new(fleet: &str, signers: Option<Signers>) -> Self {
         let signers_version = signers.as_ref().map_or(0, |signers| signers.version);
-        Self { version: VERSION, fleet: fleet.to_owned(), head: None, ran: Vec::new(), signers, signers_version }
+        let (version, fleet) = (VERSION, fleet.to_owned());
+        Self { version, fleet, head: None, ran: Vec::new(), number: 0, signers, signers_version }
     }
 
     /// Reads what is below `directory`, if there is anything.
@@ -186,12 +191,17 @@ impl State {
         File::open(directory).and_then(|folder| folder.sync_all()).map_err(disk("syncing", directory))
     }
 
-    /// Notes that a commit was taken.
-    pub(super) fn took(&mut self, commit: ObjectId) {
+    /// Notes that a target was taken.
+    pub(super) fn took(&mut self, number: u64, commit: ObjectId) {
+        self.number = self.number.max(number);
         self.ran.retain(|ran| *ran != commit);
         self.ran.insert(0, commit);
         self.ran.truncate(RAN_MAX);
     }
+}
+
+fn is_none(number: &u64) -> bool {
+    *number == 0
 }
 
 fn disk(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateError {

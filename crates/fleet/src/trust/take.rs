@@ -87,7 +87,7 @@ impl Trust {
         let judged = judged?;
         let taken = self.read(target.commit, &judged.commit, &judged.fleet)?;
         if matches!(taken.revision.wish, Wish::Complete(_)) {
-            self.remember(target.commit, judged)?;
+            self.remember(target, judged)?;
         }
         Ok(taken)
     }
@@ -102,14 +102,15 @@ impl Trust {
         self.read(commit, &walk.commit, &walk.fleet)
     }
 
-    fn remember(&mut self, commit: ObjectId, judged: Judged) -> Result<(), NotTaken> {
+    fn remember(&mut self, target: &Target, judged: Judged) -> Result<(), NotTaken> {
+        let Target { number, commit, .. } = *target;
         let mut state = self.state.clone();
         if let Way::Forward { signers, signers_version } = judged.way {
             let floor = judged.fleet.spec().floor.as_ref().map(judge::id_of);
             state.head = Some(Head { commit, floor });
             (state.signers, state.signers_version) = (signers, signers_version);
         }
-        state.took(commit);
+        state.took(number, commit);
         if state != self.state {
             state.write(&self.settings.directory)?;
             self.state = state;

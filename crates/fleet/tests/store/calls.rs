@@ -2,7 +2,7 @@
 
 use crate::{Place, given::*};
 use abide_fleet::{
-    protocol::{HAPPENINGS_MAX, Happening, Report, TROUBLES_MAX, Trouble},
+    protocol::{HAPPENINGS_MAX, Happening, MachineState, Report, TROUBLES_MAX, Trouble},
     store::{Fact, Millis, NewMachine, NotEnrolled, Presence, Standing, StoreError, Token, Written},
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -87,6 +87,34 @@ pub(crate) fn a_revoked_machine_comes_back_with_new_keys_and_later_numbers(place
     assert!(after.written(instance(2), commit(1), NOW).number > told.number);
     assert_eq!(Standing::of(Some(&after), NOW.0), Standing::Old);
     assert_eq!(Standing::of(Some(&after), NOW.0 + 2), Standing::Good);
+}
+
+pub(crate) fn an_old_backup_learns_what_it_forgot(place: &dyn Place) {
+    let store = place.open();
+    enroll(&*store, &["a"]);
+    let term = lead(&*store);
+    let row = machine(&*store, "a");
+    let told = row.written(instance(1), commit(1), NOW);
+    assert!(store.write_target(&term, &row.name, row.version, Some(&told)).unwrap());
+    let says = |sequence, target, state| {
+        let session = "s".to_owned();
+        let report =
+            Report { session, sequence, target: Some(target), in_force: Some(commit(2)), state, ..Report::default() };
+        store.record(NOW, &[Fact::Reported { name: name("a"), report: Box::new(report), ready_since: None }]).unwrap();
+        machine(&*store, "a")
+    };
+    // What it is on its way to may fail; what would leave no number for later is made up; what is older is nothing new.
+    for (sequence, target, state) in [
+        (1, told.number + 5, MachineState::Changing),
+        (2, u64::MAX, MachineState::Ready),
+        (3, told.number - 1, MachineState::Ready),
+    ] {
+        assert_eq!(says(sequence, target, state).target, Some(told.clone()));
+    }
+    let after = says(4, told.number + 5, MachineState::Ready);
+    assert_eq!(after.target, Some(Written { number: told.number + 5, commit: commit(2), ..told }));
+    assert_eq!(after.reported.as_ref().unwrap().ready_since, Some(NOW));
+    assert!(after.written(instance(2), commit(3), NOW).number > told.number + 5);
 }
 
 pub(crate) fn certificates_are_renewed_and_adopted(place: &dyn Place) {

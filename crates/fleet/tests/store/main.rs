@@ -84,6 +84,7 @@ on_each! {
     calls::whoever_may_not_is_told_why
     calls::a_lost_answer_costs_no_use
     calls::a_revoked_machine_comes_back_with_new_keys_and_later_numbers
+    calls::an_old_backup_learns_what_it_forgot
     calls::certificates_are_renewed_and_adopted
     calls::labels_are_set_and_taken_away
     calls::changes_are_told_once

@@ -88,7 +88,7 @@ impl Machine {
     fn start(folder: &Folder, identity: &Identity, judge: Arc<dyn Judge>) -> Self {
         let link = Link::new(Handle::current(), "0.1.0", own()).unwrap();
         let Opened { mut source, wake, reporter, contact } =
-            link.begin(folder.clone(), identity.clone(), judge).unwrap();
+            link.begin(folder.clone(), identity.clone(), judge, 0).unwrap();
         let gone = Arc::new(AtomicBool::new(false));
         let attend = Until(Arc::clone(&gone));
         let (say, said) = unbounded_channel();
