@@ -45,6 +45,7 @@ pages! {
     configuration: "docs/configuration.md",
     containers: "docs/containers.md",
     coming_from: "docs/coming-from.md",
+    fleet: "docs/fleet.md",
     git_push: "docs/git-push.md",
     guard: "docs/guard.md",
     health: "docs/health.md",
@@ -112,10 +113,14 @@ fn ci_runs_what_the_readme_says() {
 fn commands_within_the_text_are_known() {
     for path in PAGES.iter().chain(&TEXTS).filter(|path| repository().join(path).exists()) {
         for command in Page::read(path).commands() {
-            let is_word = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+            let is_word = |word: &&str| {
+                !word.starts_with('-') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+            };
             let mut words = command.split(' ').skip(1).peekable();
             let mut name: Vec<&str> = words.next().filter(is_word).into_iter().collect();
-            name.extend(words.next_if(|word| name == ["source"] && is_word(word)));
+            for group in [&["source"][..], &["hub"], &["hub", "machine"], &["hub", "token"], &["rollout"]] {
+                name.extend(words.next_if(|word| name == group && is_word(word)));
+            }
             let output = Command::new(program()).args(&name).arg("--help").output().unwrap();
             assert!(output.status.success(), "{path} names `{command}`, which isn't there");
             let help = String::from_utf8(output.stdout).unwrap();

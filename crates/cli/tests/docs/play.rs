@@ -35,7 +35,13 @@ pub(crate) fn page(page: &Page) {
     for folder in ["files", "commands", "out"] {
         fs::create_dir(work.path().join(folder)).unwrap();
     }
-    let mut play = Play { work: work.path(), script: String::new(), unchecked: BTreeSet::new(), source: None };
+    let mut play = Play {
+        work: work.path(),
+        script: String::new(),
+        unchecked: BTreeSet::new(),
+        fleets: BTreeSet::new(),
+        source: None,
+    };
     page.blocks.iter().for_each(|(line, block)| play.add(*line, block));
     play.check();
     if play.script.is_empty() {
@@ -112,6 +118,8 @@ struct Play<'a> {
     script: String,
     /// Folders with new documents.
     unchecked: BTreeSet<PathBuf>,
+    /// Repositories of fleets.
+    fleets: BTreeSet<PathBuf>,
     /// Whose grants documents have.
     source: Option<String>,
 }
@@ -154,13 +162,20 @@ impl Play<'_> {
         } else if is_broken {
             self.run(&format!("check 3 \"\" $(dirname {path})"));
         } else {
-            self.unchecked.extend(Path::new(path).parent().map(Path::to_owned));
+            let folder = Path::new(path).parent().map(Path::to_owned);
+            if path.ends_with("/fleet.yaml") {
+                self.fleets.extend(folder.clone());
+            }
+            self.unchecked.extend(folder);
         }
     }
 
     /// Documents that follow each other are checked together: they name each other.
     fn check(&mut self) {
-        for folder in std::mem::take(&mut self.unchecked) {
+        let mut folders = std::mem::take(&mut self.unchecked);
+        // What a fleet's file gives to machines is checked as they get it.
+        folders.retain(|folder| !self.fleets.iter().any(|fleet| folder != fleet && folder.starts_with(fleet)));
+        for folder in folders {
             let source = self.source.clone().unwrap_or_default();
             self.run(&format!("check 0 \"{source}\" {}", folder.display()));
         }
