@@ -23,7 +23,13 @@ use abide_operator::node::Node;
 use abide_reconcile::{SourceId, spec::kind::SourceSpec};
 use assemble::Assembled;
 use factory::Factory;
-use std::{io, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::{self, Read as _},
+    ops::ControlFlow,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -117,6 +123,16 @@ pub(crate) fn end_signal() -> io::Result<impl Future<Output = ()>> {
         let [terminate, interrupt] = &mut ends;
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     })
+}
+
+/// Who this process is among those that may lead, and nobody else at any time: that name, or else the machine's, and a
+/// random number.
+pub(crate) fn identity(name: Option<String>) -> Result<String, Failure> {
+    let name = name.or_else(|| fs::read_to_string("/proc/sys/kernel/hostname").ok()).unwrap_or_default();
+    let mut random = [0; 8];
+    let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random));
+    read.map_err(Failure::doing("reading /dev/urandom"))?;
+    Ok(format!("{}_{:016x}", name.trim(), u64::from_ne_bytes(random)))
 }
 
 /// What an agent of this root can follow: the objects of a cluster, if it is a node's.

@@ -18,8 +18,7 @@ use abide_host::time::boottime;
 use abide_reconcile::{Name, SourceId, spec::kind};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
-    fs,
-    io::{self, Read as _},
+    fs, io,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -78,7 +77,7 @@ fn assemble(here: &Here, command: &Serve) -> Result<Hub, Failure> {
     let paths = here.paths.make()?;
     let authority = folder(here);
     let database = command.database.clone().unwrap_or_else(|| authority.join(DATABASE).display().to_string());
-    let me = identity()?;
+    let me = agent::identity(None)?;
     let bell = Arc::new(Bell::default());
     let git = repository(&paths.state.join("sources").join(deciding::SOURCE), command)?;
     let repository = git.directory.clone();
@@ -200,13 +199,4 @@ fn open(path: &Path) -> Result<UnixListener, Failure> {
     let listener = UnixListener::bind(path).map_err(Failure::file("listening on", path))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(Failure::file("closing to others", path))?;
     Ok(listener)
-}
-
-/// Who this is, and nobody else at any time: the machine's name and a random number.
-fn identity() -> Result<String, Failure> {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let mut random = [0; 8];
-    let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random));
-    read.map_err(Failure::doing("reading /dev/urandom"))?;
-    Ok(format!("{}_{:016x}", name.trim(), u64::from_ne_bytes(random)))
 }

@@ -13,7 +13,7 @@ use abide_host::time::boottime;
 use abide_operator::placement::{NothingInside, Placement, Settings, elect::Election, lease::Leadership};
 use abide_reconcile::spec::kind::{Credentials, Follow, Grants, SourceSpec};
 use kube::Client;
-use std::{fs, io::Read as _, sync::Arc};
+use std::sync::Arc;
 use tokio::runtime::Handle;
 use tracing::Level;
 
@@ -52,7 +52,7 @@ async fn lead(here: &Here, command: &Operator, client: Client, hold: Hold) -> Re
     let stop = agent::end_signal()?;
     tokio::pin!(stop);
     let clock = Clock::new(boottime);
-    let me = identity()?;
+    let me = agent::identity(std::env::var("POD_NAME").ok().filter(|name| !name.is_empty()))?;
     let election = Election::new(client.clone(), &command.namespace, me.clone(), clock.clone());
     tracing::info!(me, "waits to lead");
     let term = tokio::select! {
@@ -112,14 +112,4 @@ fn assemble(
         paths: Paths { state: paths.state, run: paths.run },
     };
     Ok((parts, placement))
-}
-
-/// Who this is, and nobody else at any time: the pod's name, or the machine's, and a random number.
-fn identity() -> Result<String, Failure> {
-    let named = std::env::var("POD_NAME").ok().filter(|name| !name.is_empty());
-    let name = named.or_else(|| fs::read_to_string("/proc/sys/kernel/hostname").ok()).unwrap_or_default();
-    let mut random = [0; 8];
-    let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random));
-    read.map_err(Failure::doing("reading /dev/urandom"))?;
-    Ok(format!("{}_{:016x}", name.trim(), u64::from_ne_bytes(random)))
 }
