@@ -2,11 +2,7 @@
 
 use crate::hub::{Hub, PATIENCE};
 use abide_lab::{Rig, Snapshot};
-use std::{
-    ops::{Deref, DerefMut},
-    thread,
-    time::{Duration, Instant},
-};
+use std::ops::{Deref, DerefMut};
 
 /// A machine of the fleet, whose agent runs.
 pub(crate) struct Machine(Rig);
@@ -38,18 +34,7 @@ impl Machine {
 
     /// Waits until this commit is in force. Who lost its hub comes back within a minute, at a time of its own.
     pub(crate) fn is_on(&self, commit: &str) -> Snapshot {
-        let end = Instant::now() + PATIENCE;
-        let is_it = |now: &Snapshot| {
-            now.settled && now.sources.iter().any(|source| source.name == "fleet" && source.commit == commit)
-        };
-        loop {
-            let now = self.get();
-            if is_it(&now) {
-                return now;
-            }
-            assert!(Instant::now() < end, "{commit} is not in force:\n{}\n{}", self.abide(&["get"]), self.log());
-            thread::sleep(Duration::from_millis(50));
-        }
+        self.in_force_within(PATIENCE, "fleet", commit)
     }
 
     /// Waits until the source is in this state, and says why.

@@ -15,6 +15,7 @@ use abide_fleet::{
     },
     store::{self, Millis, Store, Term, Token},
 };
+use abide_lab::git;
 use abide_reconcile::{
     Attend, Fault, InstanceId, Name, Progress, Revision, SourceId,
     spec::kind::{Credentials, Follow, Grants, HubSource, SourceSpec},
@@ -25,9 +26,8 @@ use std::{
     collections::BTreeMap,
     fs,
     future::Future,
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::pin,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -193,19 +193,6 @@ impl Rig {
     fn git(&self, arguments: &[&str]) -> String {
         git(&self.repository(), arguments)
     }
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org"])
-        .args(arguments)
-        .current_dir(folder)
-        .env("GIT_DIR", folder)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .output()
-        .expect("these tests need git");
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Carries connections on, and counts.

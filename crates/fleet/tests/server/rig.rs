@@ -11,14 +11,14 @@ use abide_fleet::{
     },
     store::{self, Machine, Millis, Store, Term, Token},
 };
+use abide_lab::git;
 use abide_reconcile::{InstanceId, Name};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering},
@@ -188,19 +188,6 @@ impl Repository {
         let parents = parents.iter().flat_map(|parent| ["-p", parent]);
         self.git(&[&["commit-tree", &tree, "-m", "x"][..], &parents.collect::<Vec<_>>()[..]].concat())
     }
-}
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("git")
-        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org"])
-        .args(arguments)
-        .current_dir(folder)
-        .env("GIT_DIR", folder)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .output()
-        .expect("these tests need git");
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn clock(ahead: &Arc<AtomicI64>) -> WallClock {

@@ -216,14 +216,24 @@ impl Rig {
 
     /// Waits until this commit of a source is in force, and all is settled.
     pub fn in_force(&self, source: &str, commit: &str) -> Snapshot {
+        self.in_force_within(PATIENCE, source, commit)
+    }
+
+    /// The same of what may take longer.
+    pub fn in_force_within(&self, patience: Duration, source: &str, commit: &str) -> Snapshot {
         let is_it = |found: &Source| found.name == source && found.commit == commit;
         let is = |now: &Snapshot| now.settled && now.sources.iter().any(is_it);
-        self.wait(&format!("commit {commit} of {source} is in force"), is)
+        let what = format!("commit {commit} of {source} is in force");
+        self.until_within(patience, &what, || Some(self.get()).filter(is))
     }
 
     /// Waits for something; what comes of itself is looked for again and again.
-    pub fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-        let end = Instant::now() + PATIENCE;
+    pub fn until<T>(&self, what: &str, look: impl FnMut() -> Option<T>) -> T {
+        self.until_within(PATIENCE, what, look)
+    }
+
+    fn until_within<T>(&self, patience: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        let end = Instant::now() + patience;
         loop {
             if let Some(found) = look() {
                 return found;
