@@ -95,8 +95,18 @@ impl Network {
         Port { bridge, name: &attached.link, address: attached.address, subnet: *subnet, mtu: *mtu }
     }
 
-    /// Takes away the link and all connections, and gives back the address, in this order. Idempotent.
-    pub(crate) fn release(&self, attached: &Attached) -> Result<(), NetworkError> {
+    /// Whether this place is that of the instance of this name. Where a crash came between giving it back and removing the
+    /// instance's record, another instance may have it.
+    pub(crate) fn is_of(&self, attached: &Attached, name: &str) -> Result<bool, LeaseError> {
+        Ok(self.leases.owner(attached.address)?.as_deref() == Some(name))
+    }
+
+    /// Takes away the link and all connections, and gives back the address, in this order. Idempotent, and touches nobody who
+    /// has the place next.
+    pub(crate) fn release(&self, attached: &Attached, name: &str) -> Result<(), NetworkError> {
+        if !self.is_of(attached, name)? {
+            return Ok(());
+        }
         link::remove(&attached.link)?;
         conntrack::forget_instance(attached.address)?;
         Ok(self.leases.give_back(attached.address)?)

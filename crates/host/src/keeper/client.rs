@@ -4,12 +4,15 @@ use abide_keeper::{
     message::{Exec, Failure, Forward, Reply, Request, SOCKET},
     wire::{decode, encode},
 };
-use nix::sys::{
-    socket::{
-        AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg,
-        sendmsg, setsockopt, socket, sockopt::ReceiveTimeout,
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{
+            AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect,
+            recvmsg, sendmsg, setsockopt, socket, sockopt::ReceiveTimeout,
+        },
+        time::{TimeVal, TimeValLike as _},
     },
-    time::{TimeVal, TimeValLike as _},
 };
 use std::{
     fs::File,
@@ -160,7 +163,11 @@ impl Client {
     }
 
     fn receive(&self, patience: Option<Duration>) -> Result<(Reply, Option<OwnedFd>), AskError> {
-        let silent = |errno: nix::errno::Errno| AskError::Silent(errno.into());
+        // Ended with our question unread, its end of the connection is reset.
+        let silent = |errno: Errno| match errno {
+            Errno::ECONNRESET => AskError::Gone(errno.into()),
+            other => AskError::Silent(other.into()),
+        };
         let millis = patience.map_or(0, |patience| patience.as_millis().clamp(1, i64::MAX as u128) as i64);
         setsockopt(&self.socket, ReceiveTimeout, &TimeVal::milliseconds(millis)).map_err(silent)?;
         let mut bytes = vec![0; REPLY_BYTES_MAX];

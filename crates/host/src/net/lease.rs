@@ -85,6 +85,15 @@ impl Leases {
         Err(LeaseError::Exhausted(self.subnet))
     }
 
+    /// Who has an address; nobody if it is free.
+    pub fn owner(&self, address: Ipv4Addr) -> Result<Option<String>, LeaseError> {
+        match self.dir.read(address.to_string(), Resolve::Beneath, OWNER_BYTES_MAX) {
+            Ok(owner) => Ok(Some(String::from_utf8_lossy(&owner).into_owned())),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Frees an address. It may be free already.
     pub fn give_back(&self, address: Ipv4Addr) -> Result<(), LeaseError> {
         Ok(self.dir.remove_all(address.to_string())?)
@@ -98,12 +107,8 @@ impl Leases {
             if !self.subnet.contains(address) {
                 continue;
             }
-            match self.dir.read(&name, Resolve::Beneath, OWNER_BYTES_MAX) {
-                Ok(owner) => leases.push(Lease { address, owner: String::from_utf8_lossy(&owner).into_owned() }),
-                // Given back meanwhile.
-                Err(error) if error.is_missing() => {}
-                Err(error) => return Err(error.into()),
-            }
+            // It may have been given back meanwhile.
+            leases.extend(self.owner(address)?.map(|owner| Lease { address, owner }));
         }
         leases.sort_by_key(|lease| lease.address);
         Ok(leases)
@@ -130,8 +135,10 @@ mod tests {
         let leases = leases(&dir);
         let [a, b, c] = ["a", "b", "c"].map(|owner| leases.take(owner).unwrap());
         assert_eq!([a, b, c].map(last_byte), [2, 3, 4]);
+        assert_eq!(leases.owner(b).unwrap().as_deref(), Some("b"));
         leases.give_back(b).unwrap();
         leases.give_back(b).unwrap();
+        assert_eq!(leases.owner(b).unwrap(), None);
         assert_eq!(last_byte(leases.take("d").unwrap()), 5);
         assert_eq!(last_byte(leases.take("e").unwrap()), 6);
         assert_eq!(last_byte(leases.take("f").unwrap()), 3, "the rested one");

@@ -55,8 +55,8 @@ pub(super) fn published(record: &InstanceRecord) -> Vec<Published> {
 }
 
 /// The changes that take all of these back.
-pub(super) fn withdrawn(published: &[Published]) -> Vec<Change> {
-    published.iter().map(|(from, to)| Change::Withdraw(*from, *to)).collect()
+pub(super) fn withdrawn<'a>(published: impl IntoIterator<Item = &'a Published>) -> Vec<Change> {
+    published.into_iter().map(|(from, to)| Change::Withdraw(*from, *to)).collect()
 }
 
 fn tcp(published: &[Published]) -> impl Iterator<Item = &Published> {
@@ -195,10 +195,11 @@ impl<R: Runtime> Instances<R> {
     }
 }
 
-/// Turns the ports from the old instance to the new one, and takes back those that only the old one had.
+/// Turns the ports from the old instance to the new one, and takes back those that only the old one had: what is left of an
+/// old one may name an address that the new one got.
 fn turn(network: &Network, new: &[Published], old: &[Published]) -> Result<(), Fault> {
     let mut changes: Vec<_> = new.iter().map(|(from, to)| Change::Publish(*from, *to)).collect();
-    changes.extend(withdrawn(old));
+    changes.extend(withdrawn(old.iter().filter(|port| !new.contains(port))));
     network.table.publish(&changes).map_err(again)?;
     if new.iter().any(|(from, _)| from.protocol == Protocol::Udp) {
         network.settle_udp().map_err(again)?;

@@ -75,7 +75,8 @@ impl<R: Runtime> Instances<R> {
         let record = self.record(unit, instance, version, network.as_deref())?;
         if let Err(error) = record.write(&directory) {
             // Nobody would find the lease before the next agent sweeps.
-            let _ = record.network.as_ref().zip(network).map(|(attached, network)| network.release(attached));
+            let name = instance_name(unit, instance);
+            let _ = record.network.as_ref().zip(network).map(|(attached, network)| network.release(attached, &name));
             return Err(again(error).into());
         }
         self.ground.hierarchies.create(&self.ground.parent, &instance_name(unit, instance)).map_err(again)?;

@@ -9,7 +9,7 @@ use crate::{
     condition::Condition,
     fault::again,
     ground::{HasEnded, instances_in},
-    place::unit_folder,
+    place::{instance_name, unit_folder},
     record::{InstanceRecord, UnitRecord},
 };
 use abide_host::{
@@ -119,7 +119,8 @@ impl<R: Runtime> Instances<R> {
         mount::unmount_all(directory.path()).map_err(again)?;
         if is_of_this_boot {
             if let Some(attached) = &record.network {
-                self.ground.network().and_then(|network| Ok(network.release(attached)?)).map_err(again)?;
+                let name = instance_name(unit, instance);
+                self.ground.network().and_then(|network| Ok(network.release(attached, &name)?)).map_err(again)?;
             }
             record.group.remove().map_err(again)?;
         }
@@ -129,11 +130,11 @@ impl<R: Runtime> Instances<R> {
     /// Nothing new comes to it any more.
     fn retire(&self, unit: &UnitId, instance: InstanceId, record: &InstanceRecord) -> Result<(), Fault> {
         let published = activate::published(record);
-        if published.is_empty() {
-            return Ok(());
-        }
+        let Some(attached) = record.network.as_ref().filter(|_| !published.is_empty()) else { return Ok(()) };
         let network = self.ground.network().map_err(again)?;
-        network.table.publish(&activate::withdrawn(&published)).map_err(again)?;
+        if network.is_of(attached, &instance_name(unit, instance)).map_err(again)? {
+            network.table.publish(&activate::withdrawn(&published)).map_err(again)?;
+        }
         self.unlisten(unit, instance, &published)
     }
 

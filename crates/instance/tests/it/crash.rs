@@ -44,12 +44,13 @@ fn check(rig: &Rig) {
         let active = found.instances.iter().filter(|seen| seen.role == Role::Active).count();
         assert!(active <= 1, "{unit}: {found:?}");
         for seen in &found.instances {
+            let address = rig.ground.inspect(unit, seen.instance).unwrap().address.unwrap();
+            let has_place = rig.traces().contains(&format!("lease {address}"));
+            leased += usize::from(has_place);
             if seen.is_live() {
                 running += 1;
+                assert!(has_place, "{unit} {address}");
             }
-            let address = rig.ground.inspect(unit, seen.instance).unwrap().address.unwrap();
-            assert!(rig.traces().contains(&format!("lease {address}")), "{unit} {address}");
-            leased += 1;
         }
         let folders = fs::read_dir(instance_directory(&rig.paths, unit, Default::default()).parent().unwrap()).unwrap();
         let folders = folders.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();

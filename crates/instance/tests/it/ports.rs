@@ -9,7 +9,7 @@ use abide_reconcile::{Fault, InstanceId, Phase, Role, Step, Want};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead as _, BufReader, Write as _},
     net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::fd::AsFd as _,
@@ -136,6 +136,34 @@ fn a_port_moves_under_load_without_losing_a_request() {
     rig.tear_down();
 }
 
+/// An agent died after it gave the address back, and before the instance's record was gone.
+#[test]
+fn what_is_half_taken_away_does_no_harm_to_who_has_its_place_next() {
+    let mut rig = Rig::new();
+    let lan = Lan::new(&rig);
+    let [port] = free_ports(&rig);
+    let want = server("web", &json!([{ "port": 8080, "hostPort": port }]));
+    let unit = &want.unit.id;
+    let old = started(&mut rig, &want);
+    rig.run(unit, Step::Activate { instance: old }).unwrap();
+    let place = rig.ground.inspect(unit, old).unwrap().address.unwrap();
+    rig.run(unit, Step::Kill { instance: old }).unwrap();
+    rig.exit_code(unit, old);
+    let networks = fs::read_dir(rig.paths.state.join("leases")).unwrap();
+    networks.for_each(|network| fs::remove_file(network.unwrap().path().join(place.to_string())).unwrap());
+    rig.restart();
+
+    let new = started(&mut rig, &want);
+    assert_eq!(rig.ground.inspect(unit, new).unwrap().address, Some(place));
+    rig.run(unit, Step::Activate { instance: new }).unwrap();
+    rig.run(unit, Step::Stop { instance: old }).unwrap();
+    assert_eq!(rig.seen(unit, old), None);
+    assert_eq!(ask(place, 8080).unwrap(), "web");
+    assert_eq!(lan.within(|| ask(lan.host, port)).unwrap(), "web");
+    assert!(rig.traces().contains(&format!("lease {place}")));
+    rig.tear_down();
+}
+
 #[test]
 fn udp_clients_that_keep_their_socket_reach_the_new_one() {
     let mut rig = Rig::new();
@@ -189,9 +217,9 @@ fn an_activation_that_was_cut_short_is_done_again() {
     let second = started(&mut rig, &new);
     // Everything but the record, which the crash came before.
     let directory = Dir::open(&rig.paths.units().join("infra_Container_web_0")).unwrap();
-    let before = std::fs::read(directory.path().join("unit.json")).unwrap();
+    let before = fs::read(directory.path().join("unit.json")).unwrap();
     rig.run(&unit, Step::Activate { instance: second }).unwrap();
-    std::fs::write(directory.path().join("unit.json"), before).unwrap();
+    fs::write(directory.path().join("unit.json"), before).unwrap();
     rig.restart();
     assert_eq!(rig.role(&unit, second), Some(Role::Candidate));
     assert_eq!(ask(Ipv4Addr::LOCALHOST, both).unwrap(), "new");
