@@ -4,6 +4,7 @@ use crate::{
     hub::{Hub, web},
     machine::Machine,
 };
+use abide_lab::Snapshot;
 
 #[test]
 fn five_machines_enrol_run_what_the_repository_says_and_change_with_it() {
@@ -73,8 +74,9 @@ fn the_hub_comes_and_goes_and_nothing_else_does() {
     let pids: Vec<i32> = machines
         .iter()
         .map(|machine| {
-            machine.wait("it serves", |now| now.unit("Container/web").ready);
-            machine.pid()
+            let web = "Container/web";
+            let is = |now: &Snapshot| now.unit(web).ready && now.unit(web).instances.len() == 1;
+            machine.wait("it serves, and what was killed is cleared away", is).unit(web).pid()
         })
         .collect();
     hub.start();
