@@ -1,6 +1,8 @@
 //! What exit codes mean, in every command; and why one fails.
 
-use std::{error::Error, fmt::Display, io, iter, path::Path, process::ExitCode};
+pub(crate) use abide_reconcile::with_causes;
+
+use std::{error::Error, fmt::Display, io, path::Path, process::ExitCode};
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +73,4 @@ impl From<Exit> for ExitCode {
             Exit::Of(code) => code,
         })
     }
-}
-
-/// An error with all that caused it, in a line.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let causes = iter::successors(error.source(), |cause: &&dyn Error| (*cause).source());
-    causes.map(ToString::to_string).fold(error.to_string(), |text, cause| {
-        // Some say themselves what caused them.
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }

@@ -6,7 +6,7 @@
 
 use crate::{
     condition::Condition,
-    fault::{again, chain},
+    fault::again,
     network::{self, Network, NetworkError},
     place::{instance_directory, instance_name, unit_folder, unit_of},
     record::{Attached, InstanceRecord, RecordError},
@@ -23,7 +23,7 @@ use abide_host::{
     root::{self, Paths, Root},
     time,
 };
-use abide_reconcile::{Fault, InstanceId, UnitId, UnitSpec};
+use abide_reconcile::{Fault, InstanceId, UnitId, UnitSpec, with_causes};
 use std::{
     env, fmt,
     fs::File,
@@ -297,7 +297,7 @@ impl Ground {
         if !attached.is_empty() {
             // Who runs on goes on running without: whoever needs the network next tries again.
             let settled = self.network().and_then(|network| Ok(network.settle_udp()?));
-            settled.unwrap_or_else(|error| tracing::error!("the network of instances: {}", chain(&error)));
+            settled.unwrap_or_else(|error| tracing::error!("the network of instances: {}", with_causes(&error)));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //!  chosen once ──► root.json       bridge ab-<tag>, table abide-<tag>, links av<tag>…, leases state/leases/<network>/
 //! ```
 
-use crate::{fault, record::Attached};
+use crate::record::Attached;
 use abide_host::{
     fs,
     net::{
@@ -18,6 +18,7 @@ use abide_host::{
     },
     root::{self, Root, Tag},
 };
+use abide_reconcile::with_causes;
 use std::net::Ipv4Addr;
 
 /// Below the root's state.
@@ -179,7 +180,7 @@ fn choose(root: &mut Root, bridge: &str, has_instances: bool) -> Result<Subnet, 
     }
     let subnet = subnet::choose(root.tag().as_str(), &taken).ok_or(NetworkError::NoneFree)?;
     if before.is_some() {
-        link::remove(bridge).unwrap_or_else(|error| tracing::warn!("{}", fault::chain(&error)));
+        link::remove(bridge).unwrap_or_else(|error| tracing::warn!("{}", with_causes(&error)));
     }
     root.set_network(subnet.to_string())?;
     Ok(subnet)

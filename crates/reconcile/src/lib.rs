@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod board;
+mod cause;
 mod decide;
 mod entry;
 mod flights;
@@ -48,6 +49,7 @@ mod wave;
 
 pub use abide_spec as spec;
 pub use abide_spec::{Digest, Kind, Name, Scope, Unit, UnitId, UnitSpec, kind::Reclaim};
+pub use cause::with_causes;
 pub use group::{Away, Group, GroupId, Wave};
 pub use guard::{Held, Reason};
 pub use id::{InstanceId, PlanId, SourceId, Ticket, Time};

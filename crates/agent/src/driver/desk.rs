@@ -2,7 +2,7 @@
 
 use super::Driver;
 use crate::{followed::Then, journal::Record};
-use abide_reconcile::{Fault, SourceId};
+use abide_reconcile::{Fault, SourceId, with_causes};
 
 /// Records that become durable together; more would not fit a frame of the journal, if they are large.
 const BATCH: usize = 8;
@@ -59,7 +59,7 @@ impl Driver {
             move |driver, (journal, records, result)| {
                 let result = result.map_err(|error| {
                     tracing::error!(source = %id, %error, "a decision could not be written");
-                    Fault::Again(with_sources(&error).into())
+                    Fault::Again(with_causes(&error).into())
                 });
                 if let Some(followed) = driver.followed.get_mut(&id) {
                     followed.desk.journal = Some(journal);
@@ -73,10 +73,4 @@ impl Driver {
             },
         );
     }
-}
-
-/// An error with all that caused it, in a line.
-pub(super) fn with_sources(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -14,7 +14,7 @@
 //! | `rollback` | pinned, and over what | the earlier commit, until another than `over` is said |
 //! | `remove` | withdrawn | that it is withdrawn: what it owns runs on |
 
-use super::{Driver, Reach, desk::with_sources};
+use super::{Driver, Reach};
 use crate::{
     api,
     followed::{By, Followed, Restoring, Waiting},
@@ -24,7 +24,7 @@ use crate::{
     port::{Opened, Opening},
     telling::Telling,
 };
-use abide_reconcile::{Accepted, Event, Fault, Progress, Revision, SourceId, Wish};
+use abide_reconcile::{Accepted, Event, Fault, Progress, Revision, SourceId, Wish, with_causes};
 use std::sync::Arc;
 
 impl Driver {
@@ -38,7 +38,7 @@ impl Driver {
             };
             let loaded = loaded.map_err(|error| {
                 tracing::error!(source = %id, %error, "its units are left alone");
-                with_sources(&error)
+                with_causes(&error)
             });
             self.followed.insert(id.clone(), Followed::new(id.clone(), loaded));
             self.restore_one(&id);
@@ -312,5 +312,5 @@ impl Driver {
 
 /// The journal of a source that was never heard of.
 pub(super) fn begin(journals: &dyn Journals, id: &SourceId) -> Result<(Journal, State), Fault> {
-    Journal::open(journals, id).map_err(|error| Fault::Again(with_sources(&error).into()))
+    Journal::open(journals, id).map_err(|error| Fault::Again(with_causes(&error).into()))
 }

@@ -9,6 +9,7 @@ use abide_reconcile::{
     Attend, Backend, Fault, Found, InstanceId, Kind, Look, Name, Order, Owner, Phase, Role, Seen, SourceId, Step,
     UnitId, UnitSpec, Want,
     spec::unit::{MachineTarget, Unit},
+    with_causes,
 };
 use std::{
     collections::BTreeMap,
@@ -152,7 +153,5 @@ fn changed() -> Fault {
 }
 
 pub(super) fn fault(error: &StoreError) -> Fault {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    Fault::Again(text.into())
+    Fault::Again(with_causes(error).into())
 }

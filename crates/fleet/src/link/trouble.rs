@@ -1,5 +1,7 @@
 //! What keeps a machine from its hub, in words.
 
+pub(super) use abide_reconcile::with_causes;
+
 use crate::protocol::{FrameError, Refusal, RefusalCode};
 use std::{io, time::Duration};
 
@@ -79,13 +81,4 @@ impl Trouble {
         use RefusalCode::{Cloned, Protocol, Revoked, Unknown};
         matches!(self, Self::Refused(Refusal { code: Unknown | Revoked | Cloned | Protocol, .. }, _))
     }
-}
-
-/// With all that caused it, in a line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause: &&dyn std::error::Error| (*cause).source());
-    causes.map(ToString::to_string).fold(error.to_string(), |text, cause| {
-        // Some say themselves what caused them.
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }

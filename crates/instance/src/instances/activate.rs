@@ -16,7 +16,7 @@ use super::{Instances, missing};
 use crate::{
     Runtime,
     condition::Condition,
-    fault::{again, chain},
+    fault::again,
     ground::instances_in,
     network::Network,
     place::instance_directory,
@@ -29,7 +29,7 @@ use abide_host::{
         nft::{Change, HostPort, Protocol},
     },
 };
-use abide_reconcile::{Fault, Found, InstanceId, Role, UnitId, spec::kind};
+use abide_reconcile::{Fault, Found, InstanceId, Role, UnitId, spec::kind, with_causes};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
@@ -211,7 +211,7 @@ fn taken(port: HostPort, error: &io::Error) -> Fault {
     let text = if error.kind() == io::ErrorKind::AddrInUse {
         format!("{port} of the host is used by another program: stop that one (`ss -lnp`), or publish another port")
     } else {
-        format!("cannot listen on {port} of the host: {}", chain(error))
+        format!("cannot listen on {port} of the host: {}", with_causes(error))
     };
     Fault::Again(text.into())
 }

@@ -25,8 +25,8 @@ mod observe;
 mod start;
 mod stop;
 
-use crate::{Ground, Runtime, fault::chain, fence::Fences};
-use abide_reconcile::{Attend, Backend, Fault, Found, InstanceId, Look, Order, Step, UnitId};
+use crate::{Ground, Runtime, fence::Fences};
+use abide_reconcile::{Attend, Backend, Fault, Found, InstanceId, Look, Order, Step, UnitId, with_causes};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The instances of one kind under one root.
@@ -54,7 +54,7 @@ impl<R: Runtime> Instances<R> {
             tracing::warn!("what is left of {unit}: {fault}");
         }
         if let Err(error) = self.watch_all(unit) {
-            tracing::warn!("{unit} is not watched, and its end is noticed late: {}", chain(&error));
+            tracing::warn!("{unit} is not watched, and its end is noticed late: {}", with_causes(&error));
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Instances, logs};
 use crate::{
     Launch, Link, Runtime,
-    fault::{again, chain, never},
+    fault::{again, never},
     network::Network,
     place::{instance_name, unit_folder},
     record::{Attached, InstanceRecord, UnitRecord},
@@ -14,7 +14,7 @@ use abide_host::{
     net::link::{self, Header},
     time,
 };
-use abide_reconcile::{Attend, Fault, InstanceId, Owner, UnitId, UnitSpec, Want};
+use abide_reconcile::{Attend, Fault, InstanceId, Owner, UnitId, UnitSpec, Want, with_causes};
 use std::{
     os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
@@ -176,7 +176,7 @@ fn execute(created: Created, directory: &Dir) -> Result<(), Unmade> {
     match exit.write(directory.path()) {
         Ok(()) => Err(Unmade::Tombstone(fault)),
         Err(error) => {
-            tracing::warn!("the exit of an instance can't be written: {}", chain(&error));
+            tracing::warn!("the exit of an instance can't be written: {}", with_causes(&error));
             Err(fault.into())
         }
     }
@@ -192,7 +192,7 @@ fn code_of(failure: &Failure) -> i32 {
 
 fn spawning(error: SpawnError) -> Fault {
     match error {
-        SpawnError::TooLong { .. } => never(chain(&error)),
+        SpawnError::TooLong { .. } => never(with_causes(&error)),
         SpawnError::Keeper(_) | SpawnError::Group(_) | SpawnError::Silent(_) | SpawnError::Failed(_) => again(error),
     }
 }

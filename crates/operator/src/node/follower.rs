@@ -20,7 +20,7 @@ use super::{
 };
 use crate::documents::{DataName, Documents, Life, World};
 use abide_agent::Mailbox;
-use abide_reconcile::{Complete, Fault, Revision, Want, Wish};
+use abide_reconcile::{Complete, Fault, Revision, Want, Wish, with_causes};
 use abide_spec::{Kind, Scope, UnitId};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -396,7 +396,9 @@ impl Follower {
         let kept = tokio::task::spawn_blocking(move || snapshots.keep(name, &bytes, &needed)).await;
         match kept {
             Ok(Ok(())) => Ok(name.to_string()),
-            Ok(Err(error)) => Err(format!("the wish can't be kept on disk: {}; it is tried again", with_cause(&error))),
+            Ok(Err(error)) => {
+                Err(format!("the wish can't be kept on disk: {}; it is tried again", with_causes(&error)))
+            }
             Err(error) => Err(format!("the wish can't be kept on disk: {error}; it is tried again")),
         }
     }
@@ -424,11 +426,4 @@ pub(crate) fn revision(commit: String, snapshot: &Snapshot, wants: impl IntoIter
         Err(invalid) => Wish::Refused(invalid.to_string().into()),
     };
     Revision { commit, summary: snapshot.summary(), wish, files: BTreeMap::new() }
-}
-
-pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

@@ -32,7 +32,7 @@ pub(crate) use lease::LEASE_PREFIX;
 pub use lease::{Liveness, lease_name};
 
 use abide_agent::{Mailbox, Opened, Opening};
-use abide_reconcile::{Fault, Revision, Want};
+use abide_reconcile::{Fault, Revision, Want, with_causes};
 use board::Board;
 use follower::{Begin, Follower};
 use snapshot::{Snapshot, SnapshotError, Snapshots};
@@ -69,7 +69,7 @@ impl Node {
         let newest = opening.said.iter().chain(&opening.keep).next();
         let last = newest.map(|commit| snapshots.read(commit)).transpose().unwrap_or_else(|error| {
             // Everything that is valid is said all the same; only what is mistaken now can't stay as it was.
-            tracing::warn!(error = follower::with_cause(&error), "what was wished last can't be read");
+            tracing::warn!(error = with_causes(&error), "what was wished last can't be read");
             None
         });
         let (heard, messages) = channel(HEARD_MAX);
@@ -113,7 +113,7 @@ impl fmt::Debug for Node {
 /// What a commit says that was said before: read from disk, without asking the cluster.
 pub fn reopen(folder: &Path, commit: &str) -> Result<Revision, Fault> {
     let snapshot: Snapshot = Snapshots::of(folder).read(commit).map_err(|error| {
-        let text = follower::with_cause(&error).into();
+        let text = with_causes(&error).into();
         if matches!(error, SnapshotError::Name(_)) { Fault::Never(text) } else { Fault::Again(text) }
     })?;
     let wants: Vec<Arc<Want>> = snapshot.units.iter().map(|unit| Arc::new(Want::new(Arc::clone(unit)))).collect();

@@ -16,13 +16,11 @@ use abide_host::{
     cgroup::{Device, Limits},
     fs::{Dir, Sync},
 };
-use abide_instance::{
-    Launch, Link, Place, Runtime, VolumeData, Volumes,
-    fault::{again, chain},
-};
+use abide_instance::{Launch, Link, Place, Runtime, VolumeData, Volumes, fault::again};
 use abide_reconcile::{
     Attend, Fault, Kind, Unit, UnitSpec,
     spec::kind::{BootFile, VirtualMachineSpec},
+    with_causes,
 };
 use kvm_ioctls::Kvm;
 use std::{
@@ -111,7 +109,7 @@ impl Runtime for VirtualMachines {
         let files = self.files(unit, spec, self.disks(unit, spec)?)?;
         let config = told::config(spec, files, &unit.id.name, Some(place));
         // Paths that are no text have no form in JSON.
-        let text = serde_json::to_vec(&config).map_err(|error| Fault::Never(chain(&error).into()))?;
+        let text = serde_json::to_vec(&config).map_err(|error| Fault::Never(with_causes(&error).into()))?;
         // It is of this boot alone, so nothing is synced.
         Dir::open(&place.dir).and_then(|dir| dir.write(CONFIG, &text, 0o600, Sync::ThisBoot)).map_err(again)?;
         let link = if config.net.is_some() { Link::Tap } else { Link::None };
@@ -174,7 +172,7 @@ const KVM_API_VERSION: i32 = 12;
 
 /// What lies in the unit stays so until it changes; what lies in the machine doesn't.
 fn of_build(error: &BuildError) -> Fault {
-    let text = chain(error).into();
+    let text = with_causes(error).into();
     match error {
         BuildError::MemorySize(_) | BuildError::Count { .. } => Fault::Never(text),
         BuildError::Kernel(KernelError::Read(..)) => Fault::Again(text),

@@ -75,9 +75,7 @@ pub fn vmm_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
         }
         Err(error) => {
-            let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-            let causes: Vec<_> = causes.map(ToString::to_string).collect();
-            eprintln!("abide vmm: {}", causes.join(": "));
+            eprintln!("abide vmm: {}", abide_reconcile::with_causes(&error));
             ExitCode::FAILURE
         }
     }
