@@ -40,6 +40,8 @@ pub struct Group {
     pub unavailable_max: NonZeroUsize,
     /// For how long members have to be ready before their wave has passed. At least [`crate::Limits::proof_of`] it is.
     pub soak: Time,
+    /// A member that isn't ready after so long has a bad version; after its own [`Want::ready_within`] unless said.
+    pub ready_within: Option<Time>,
     /// Nobody takes a new version for the time being. What was begun is finished, what fails is taken back.
     pub paused: bool,
     /// How members count that are out of reach.
@@ -71,6 +73,13 @@ pub struct GroupId {
     pub source: SourceId,
     /// Its name there.
     pub name: Name,
+}
+
+impl Group {
+    /// How long a member may take to become ready with this.
+    pub(crate) fn ready_within(&self, want: &Want) -> Time {
+        self.ready_within.unwrap_or(want.ready_within)
+    }
 }
 
 impl Complete {
@@ -117,8 +126,9 @@ pub(crate) fn digest(units: Digest, groups: &BTreeMap<Name, Group>) -> Digest {
         return units;
     }
     let mut text = format!("{units}\n");
-    for (name, Group { waves, unavailable_max, soak, paused, away }) in groups {
-        let _ = writeln!(text, "{name} {unavailable_max} {} {paused} {away:?}", soak.as_nanos());
+    for (name, Group { waves, unavailable_max, soak, ready_within, paused, away }) in groups {
+        let _ = write!(text, "{name} {unavailable_max} {} {paused} {away:?}", soak.as_nanos());
+        let _ = writeln!(text, " {:?}", ready_within.map(|time| time.as_nanos()));
         for Wave { members, bad_max } in waves {
             let _ = writeln!(text, " {bad_max}");
             for unit in members {

@@ -73,7 +73,7 @@ impl Board {
         let Some(entry) = self.units.get_mut(unit) else { return };
         let Some(rollout) = entry.seat.as_ref().and_then(|seat| self.groups.get_mut(&seat.group)) else { return };
         let Some((_, wish)) = &entry.wish else { return };
-        let member = Member::of(entry, wish, rollout.rule.soak, limits);
+        let member = Member::of(entry, wish, &rollout.rule, limits);
         let Some(seat) = entry.seat.as_mut().filter(|seat| seat.counted != member) else { return };
         let old = std::mem::replace(&mut seat.counted, member);
         if old.standing != member.standing {
@@ -117,7 +117,7 @@ impl Reconciler {
                 || group.waves.iter().enumerate().flat_map(|(n, wave)| wave.members.iter().map(move |unit| (n, unit)));
             for (wave, unit) in waves() {
                 let (Some(entry), Some(want)) = (self.board.units.get(unit), wish.units().get(unit)) else { continue };
-                let member = Member::of(entry, want, group.soak, &self.limits);
+                let member = Member::of(entry, want, group, &self.limits);
                 rollout.count(wave, Member::UNCOUNTED, member, &mut BTreeSet::new());
             }
             gated.extend(waves().filter_map(|(wave, unit)| Some((unit.clone(), rollout.gate(wave)?))));

@@ -2,7 +2,7 @@
 
 use crate::{
     entry::Entry,
-    id::Time,
+    group::Group,
     limits::Limits,
     mutant::{self, Mutant},
     order::Step,
@@ -52,8 +52,8 @@ impl Member {
     /// What is taken for granted of a member before it is counted: its wave waits for it.
     pub(crate) const UNCOUNTED: Self = Self { standing: Standing::Available, stage: Stage::Before };
 
-    pub(crate) fn of(entry: &Entry, wish: &Arc<Want>, soak: Time, limits: &Limits) -> Self {
-        Self { standing: Standing::of(entry, limits), stage: Stage::of(entry, wish, soak, limits) }
+    pub(crate) fn of(entry: &Entry, wish: &Arc<Want>, rule: &Group, limits: &Limits) -> Self {
+        Self { standing: Standing::of(entry, rule, limits), stage: Stage::of(entry, wish, rule, limits) }
     }
 
     /// Its wave waits for it.
@@ -68,7 +68,7 @@ impl Member {
 }
 
 impl Standing {
-    fn of(entry: &Entry, limits: &Limits) -> Self {
+    fn of(entry: &Entry, rule: &Group, limits: &Limits) -> Self {
         let record = &entry.record;
         if entry.orders.steps().any(|step| is_felt(step, record)) {
             return Self::Coming;
@@ -87,7 +87,7 @@ impl Standing {
         }
         match record.serving() {
             Some(seen) if is_trusted(entry, seen, limits) => Self::Available,
-            None if record.live().all(|seen| is_late(entry, seen)) => Self::Broken,
+            None if record.live().all(|seen| is_late(entry, seen, rule)) => Self::Broken,
             _ => Self::Coming,
         }
     }
@@ -102,15 +102,15 @@ fn is_trusted(entry: &Entry, seen: &Seen, limits: &Limits) -> bool {
 }
 
 /// It had its time to become ready.
-fn is_late(entry: &Entry, seen: &Seen) -> bool {
+fn is_late(entry: &Entry, seen: &Seen, rule: &Group) -> bool {
     match seen.phase {
-        Phase::Running { started, ready: None, .. } => entry.seen_at >= started + seen.want.ready_within,
+        Phase::Running { started, ready: None, .. } => entry.seen_at >= started + rule.ready_within(&seen.want),
         _ => false,
     }
 }
 
 impl Stage {
-    fn of(entry: &Entry, wish: &Arc<Want>, soak: Time, limits: &Limits) -> Self {
+    fn of(entry: &Entry, wish: &Arc<Want>, rule: &Group, limits: &Limits) -> Self {
         let record = &entry.record;
         if is_bad(record, wish) {
             return Self::Bad;
@@ -118,14 +118,14 @@ impl Stage {
         if record.good.as_ref().is_some_and(|good| good.digest == wish.digest) || record.has_completed(wish) {
             return Self::Proved;
         }
-        let soak = soak.max(limits.proof_of(wish));
+        let soak = rule.soak.max(limits.proof_of(wish));
         let is_soaked = record.serving().is_some_and(|seen| {
             let is_ready = seen.ready_since().is_some_and(|ready| {
                 entry.seen_at >= if mutant::is(Mutant::SoakIgnored) { ready } else { ready + soak }
             });
             seen.want.digest == wish.digest && is_ready
         });
-        if record.good.is_none() && has_failed(entry, wish, limits) {
+        if record.good.is_none() && has_failed(entry, wish, rule, limits) {
             return Self::Bad;
         }
         match record.has(wish.digest) {
@@ -142,11 +142,11 @@ fn is_bad(record: &Record, wish: &Arc<Want>) -> bool {
 }
 
 /// It had its time, or its tries. Without a way back that leaves no mark: it may come to work yet.
-fn has_failed(entry: &Entry, wish: &Want, limits: &Limits) -> bool {
+fn has_failed(entry: &Entry, wish: &Want, rule: &Group, limits: &Limits) -> bool {
     let of_wish = entry.record.instances.iter().filter(|seen| seen.want.digest == wish.digest);
     of_wish.max_by_key(|seen| seen.instance).is_some_and(|seen| match seen.phase {
         Phase::Exited { code, .. } => seen.attempt + 1 >= limits.tries_max && !wish.is_completed_by(code),
-        Phase::Running { .. } => is_late(entry, seen),
+        Phase::Running { .. } => is_late(entry, seen, rule),
         Phase::Away { .. } => false,
     })
 }

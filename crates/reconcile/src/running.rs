@@ -98,7 +98,8 @@ impl Running<'_> {
 
     /// It runs, and is not ready: after its time it is bad, if there is one to go back to.
     fn unready(&self, started: crate::id::Time) -> Decision {
-        let give_up = started + self.want.ready_within;
+        let group = self.unit.board.rollout(self.unit.entry).map(|(rollout, _)| &rollout.rule);
+        let give_up = started + group.map_or(self.want.ready_within, |rule| rule.ready_within(self.want));
         match self.bad() {
             Some(bad) if self.unit.entry.seen_at >= give_up => bad,
             Some(_) => wait_until(give_up, Why::NotReady),

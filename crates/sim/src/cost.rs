@@ -199,6 +199,7 @@ fn waves(units: &[Arc<Want>]) -> (Name, Group) {
         waves: [first, second, third].map(wave).into(),
         unavailable_max: NonZeroUsize::new(units.len() / 4).unwrap_or(NonZeroUsize::MIN),
         soak: Time::ZERO,
+        ready_within: None,
         paused: false,
         away: Away::Counts,
     };

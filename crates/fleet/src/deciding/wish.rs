@@ -99,6 +99,7 @@ fn group(source: &SourceId, spec: &RolloutSpec, machines: &BTreeMap<Name, Labels
         waves: spec.waves(machines).into_iter().map(wave).collect(),
         unavailable_max: spec.unavailable_max(machines.len()),
         soak: spec.soak.0,
+        ready_within: Some(spec.progress_deadline.0),
         paused: spec.paused || is_paused,
         // At the edge some always are, and nobody took them down.
         away: Away::Exempt,

@@ -47,8 +47,8 @@ pub(crate) fn wish<'a>(source: &SourceId, lines: impl IntoIterator<Item = &'a st
     Arc::new(wish.confirming(confirmed).with_groups(groups).unwrap())
 }
 
-/// A group is its name and its waves, and words that say what differs: `Group/web u0 | u1 u2, unavailable 2, soak 10, bad 1,
-/// paused, exempt`.
+/// A group is its name and its waves, and words that say what differs: `Group/web u0 | u1 u2, unavailable 2, soak 10, within
+/// 60, bad 1, paused, exempt`.
 pub(crate) fn group(source: &SourceId, line: &str) -> (Name, Group) {
     let (name, rest) = line["Group/".len()..].split_once(' ').unwrap();
     let mut parts = rest.split(", ");
@@ -56,6 +56,7 @@ pub(crate) fn group(source: &SourceId, line: &str) -> (Name, Group) {
         waves: Vec::new(),
         unavailable_max: NonZeroUsize::MIN,
         soak: Time::ZERO,
+        ready_within: None,
         paused: false,
         away: Away::Counts,
     };
@@ -71,6 +72,7 @@ pub(crate) fn group(source: &SourceId, line: &str) -> (Name, Group) {
         match part.split(' ').collect::<Vec<_>>()[..] {
             ["unavailable", count] => group.unavailable_max = count.parse().unwrap(),
             ["soak", seconds] => group.soak = Time::from_secs(seconds.parse().unwrap()),
+            ["within", seconds] => group.ready_within = Some(Time::from_secs(seconds.parse().unwrap())),
             ["bad", count] => group.waves.iter_mut().for_each(|wave| wave.bad_max = count.parse().unwrap()),
             ["paused"] => group.paused = true,
             ["exempt"] => group.away = Away::Exempt,

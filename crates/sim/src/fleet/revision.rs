@@ -104,7 +104,8 @@ impl Roster {
             waves[self.wave_of[machine]].members.insert(self.ids[machine].clone());
         }
         let unavailable_max = NonZeroUsize::new(self.unavailable_max).expect("a budget");
-        let group = Group { waves, unavailable_max, soak: SOAK, paused: self.paused, away: self.away };
+        let group =
+            Group { waves, unavailable_max, soak: SOAK, ready_within: None, paused: self.paused, away: self.away };
         let units = Complete::new(named().map(|machine| want(machine, revision))).expect("nobody needs anybody");
         units.with_groups([(Name::new("all").expect("a name"), group)].into()).expect("each has one place")
     }

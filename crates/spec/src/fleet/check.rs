@@ -13,10 +13,13 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 /// Waves, keys, histories that were rewritten: nothing real comes near.
 const LIST_MAX: usize = 1000;
+/// A machine has to be told, and to tell.
+const PROGRESS_MIN: Duration = Duration::from_secs(1);
 /// Rules: one for each machine of a large fleet.
 const RULES_MAX: usize = 20_000;
 
@@ -171,6 +174,10 @@ impl One<'_, '_, '_> {
         if let Some((other, _)) = earlier.iter().find(|(_, other)| has_all(&spec.selector, &other.selector)) {
             let text = format!("no machine is left for this: Rollout `{other}`, which is before it, selects them all");
             self.say(&[Key("selector")], text);
+        }
+        if spec.progress_deadline.0 < PROGRESS_MIN {
+            let text = "every commit would be bad before it could be brought: write 1s at least";
+            self.say(&[Key("progressDeadline")], text);
         }
         self.bounded(&[Key("waves")], spec.waves.len(), LIST_MAX);
         for (n, wave) in spec.waves.iter().enumerate() {

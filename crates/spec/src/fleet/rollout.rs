@@ -36,6 +36,10 @@ pub struct RolloutSpec {
     /// For how long the machines of a wave must be ready before the next one begins; 10m unless said.
     #[serde(default = "soak")]
     pub soak: Span,
+    /// A machine in reach that isn't well so long after it was told a commit has a bad one; 10m unless said. It may have
+    /// images to bring over a slow link first.
+    #[serde(default = "progress_deadline")]
+    pub progress_deadline: Span,
     /// So many machines of a wave may fail before everything stops and goes back; 0 unless said.
     #[serde(default)]
     pub failures_max: u32,
@@ -49,11 +53,16 @@ object!(RolloutSpec {
     waves "waves" optional,
     max_unavailable "maxUnavailable" optional,
     soak "soak" or(soak()),
+    progress_deadline "progressDeadline" or(progress_deadline()),
     failures_max "failuresMax" optional,
     paused "paused" optional,
 });
 
 fn soak() -> Span {
+    Span(Duration::from_secs(600))
+}
+
+fn progress_deadline() -> Span {
     Span(Duration::from_secs(600))
 }
 
@@ -192,6 +201,7 @@ impl Default for RolloutSpec {
             waves: Vec::new(),
             max_unavailable: CountOrShare::default(),
             soak: soak(),
+            progress_deadline: progress_deadline(),
             failures_max: 0,
             paused: false,
         }

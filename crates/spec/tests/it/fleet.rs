@@ -151,6 +151,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("RolloutSpec", "waves", "[{count: 1}]"),
     ("RolloutSpec", "maxUnavailable", "1"),
     ("RolloutSpec", "soak", "1s"),
+    ("RolloutSpec", "progressDeadline", "20m"),
     ("RolloutSpec", "failuresMax", "1"),
     ("RolloutSpec", "paused", "true"),
     ("WaveSpec", "count", "2"),
