@@ -9,9 +9,14 @@ use std::{fs, path::PathBuf};
 
 #[test]
 fn who_was_away_jumps_to_the_present() {
-    let hub = Hub::started("soak: 1s");
+    let mut hub = Hub::made("127.0.0.1", &["--away-after", "2s"]);
+    hub.start();
     let mut machines = Machine::several(&hub, 2);
-    let first = hub.repository.git(&["rev-parse", "HEAD"]);
+    // There is no commit yet, so nothing can be as it should be.
+    let words = machines[0].must(&["get"]);
+    assert!(words.contains("waits for its first target") && words.contains("… not settled"), "{words}");
+    hub.repository.write("fleet.yaml", &(fleet(&hub.id, "") + &rollout("soak: 1s")));
+    let first = hub.repository.land("the fleet");
     machines.iter().for_each(|machine| drop(machine.is_on(&first)));
     machines[1].stop();
     let mut newest = first;
@@ -20,6 +25,8 @@ fn who_was_away_jumps_to_the_present() {
         newest = hub.repository.land(greeting);
         machines[0].is_on(&newest);
     }
+    // The row of who is away is written as well, and not in the same moment.
+    hub.tells("till-2", &newest);
     let before = machines[1].get();
     machines[1].start();
     let now = machines[1].is_on(&newest);
@@ -79,7 +86,7 @@ fn another_history_is_taken_by_nobody_unless_it_says_so_and_is_signed() {
     let unsigned = hub.repository.land("unsigned");
     let why = machines[0].source_is("refused");
     assert!(why.contains("isn't signed"), "{why}");
-    hub.patiently("the hub hears it", || hub.rollouts()["rollouts"][0]["state"] == "stopped");
+    hub.rollout_is("stopped");
     stays();
 
     // Another history, which doesn't say whose place it takes.

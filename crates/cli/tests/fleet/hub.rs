@@ -6,7 +6,7 @@ use std::{
     fs::{self, OpenOptions},
     process::{Child, Command},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Waves have their times, and machines that test are slow and shared.
@@ -22,6 +22,8 @@ pub(crate) struct Hub {
     pub(crate) id: String,
     arguments: Vec<String>,
     process: Option<Child>,
+    /// When it was started last: milliseconds since 1970.
+    started_at: i64,
 }
 
 /// Everybody runs one container, of `base`.
@@ -91,7 +93,7 @@ impl Hub {
         oci::hello().write_layout(&repository.path("base/images/hello"), "hello");
         repository.write("base/web.yaml", &web("one"));
         let arguments = serving(&repository, address, &port, arguments);
-        Self { rig, repository, address: address.to_owned(), port, id, arguments, process: None }
+        Self { rig, repository, address: address.to_owned(), port, id, arguments, process: None, started_at: 0 }
     }
 
     /// Another process of the same hub, on a root of its own.
@@ -103,7 +105,16 @@ impl Hub {
         let port = host_port();
         let repository = self.repository.clone();
         let arguments = serving(&repository, &self.address, &port, arguments);
-        Self { rig, repository, address: self.address.clone(), port, id: self.id.clone(), arguments, process: None }
+        Self {
+            rig,
+            repository,
+            address: self.address.clone(),
+            port,
+            id: self.id.clone(),
+            arguments,
+            process: None,
+            started_at: 0,
+        }
     }
 
     /// Starts it, and waits until it answers.
@@ -114,6 +125,8 @@ impl Hub {
     /// The same by a program that becomes it.
     pub(crate) fn start_by(&mut self, program: &[&str]) {
         assert!(self.process.is_none(), "it runs");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        self.started_at = i64::try_from(now.as_millis()).unwrap();
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
         let mut command = self.rig.command(&arguments);
         if let [first, rest @ ..] = program {
@@ -169,11 +182,12 @@ impl Hub {
         machines.iter().find(|machine| machine["name"] == name).cloned().unwrap_or(Value::Null)
     }
 
-    /// Waits until a machine is in this state with this commit, as the hub knows it.
+    /// Waits until a machine is in this state with this commit, as this process of the hub heard.
     pub(crate) fn sees(&self, name: &str, state: &str, commit: &str) {
         self.patiently(&format!("{name} is {state} with {commit}"), || {
             let machine = self.machine(name);
-            machine["state"] == state && machine["commit"] == commit
+            let is_heard = machine["heardAt"].as_i64().is_some_and(|at| at >= self.started_at);
+            is_heard && machine["state"] == state && machine["commit"] == commit
         });
     }
 
@@ -181,6 +195,30 @@ impl Hub {
     pub(crate) fn rollouts(&self) -> Value {
         let said = self.ask(&["rollout", "status", "-o", "json"]);
         serde_json::from_str(&said.out).unwrap_or_else(|error| panic!("{error}: {said}"))
+    }
+
+    /// Waits until a commit is proven on all machines, of which there are so many.
+    pub(crate) fn rolled_out(&self, commit: &str, machines: usize) {
+        self.patiently(&format!("{commit} is rolled out to {machines} machines"), || {
+            let now = self.rollouts();
+            let rollouts = now["rollouts"].as_array().unwrap();
+            let waves = rollouts.iter().flat_map(|rollout| rollout["waves"].as_array().unwrap());
+            let proved: u64 = waves.map(|wave| wave["proved"].as_u64().unwrap()).sum();
+            // What is told of another commit, or of fewer machines, is over as well.
+            now["commit"] == commit
+                && proved == machines as u64
+                && rollouts.iter().all(|rollout| rollout["state"] == "done")
+        });
+    }
+
+    /// Waits until the roll-out is in this state.
+    pub(crate) fn rollout_is(&self, state: &str) {
+        self.patiently(&format!("the roll-out is {state}"), || self.rollouts()["rollouts"][0]["state"] == state);
+    }
+
+    /// Waits until a machine is told this commit.
+    pub(crate) fn tells(&self, name: &str, commit: &str) {
+        self.patiently(&format!("{name} is told {commit}"), || self.machine(name)["commit"] == commit);
     }
 
     /// Waits for something that takes waves, with their times.

@@ -46,6 +46,29 @@ fn who_is_revoked_runs_on_and_hears_no_more() {
 }
 
 #[test]
+fn the_issuing_key_is_renewed_while_the_hub_serves() {
+    let hub = Hub::started("soak: 1s");
+    let first = hub.repository.git(&["rev-parse", "HEAD"]);
+    let mut machines = Machine::several(&hub, 1);
+    machines[0].is_on(&first);
+    hub.rig.must(&["hub", "renew-issuing"]);
+    machines.push(Machine::enrolled(&hub, &hub.token(1), "till-2"));
+    let issuing = |machine: &Machine| {
+        let file = machine.root().join("state/sources/fleet/identity/identity.json");
+        let identity: serde_json::Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        identity["chain"].as_str().unwrap().split("BEGIN CERTIFICATE").nth(2).unwrap().to_owned()
+    };
+    assert_ne!(issuing(&machines[0]), issuing(&machines[1]));
+    // Who has a certificate by the key before is a machine all the same.
+    machines[0].stop();
+    machines[0].start();
+    hub.repository.write("base/web.yaml", &web("two"));
+    let second = hub.repository.land("two");
+    machines.iter().for_each(|machine| drop(machine.is_on(&second)));
+    machines.into_iter().for_each(Machine::end);
+}
+
+#[test]
 fn a_copied_disk_is_noticed() {
     let hub = Hub::started("soak: 1s");
     let mut machines = Machine::several(&hub, 1);

@@ -4,7 +4,6 @@ use crate::{
     hub::{Hub, web},
     machine::Machine,
 };
-use abide_lab::Snapshot;
 
 #[test]
 fn five_machines_enrol_run_what_the_repository_says_and_change_with_it() {
@@ -23,7 +22,7 @@ fn five_machines_enrol_run_what_the_repository_says_and_change_with_it() {
         hub.sees(&format!("till-{}", n + 1), "ready", &second);
         assert_ne!(machine.pid(), before[n]);
     }
-    hub.patiently("the roll-out is over", || hub.rollouts()["rollouts"][0]["state"] == "done");
+    hub.rolled_out(&second, machines.len());
     let said = hub.ask(&["rollout", "status", "-w"]);
     assert_eq!(said.code, 0, "{said}");
 
@@ -62,23 +61,9 @@ fn the_hub_comes_and_goes_and_nothing_else_does() {
     let pid = machines[0].pid();
     machines[0].reboot();
     machines[0].start();
-    machines[0].wait("it runs again without the hub", |now| {
-        now.find("Container/web")
-            .is_some_and(|web| web.active().is_some_and(|active| active.pid.is_some_and(|new| new != pid)))
-    });
     let other = machines[1].pid();
     abide_lab::run("kill", &["-KILL", &other.to_string()]);
-    machines[1].wait("it is healed without the hub", |now| {
-        now.unit("Container/web").active().is_some_and(|active| active.pid.is_some_and(|new| new != other))
-    });
-    let pids: Vec<i32> = machines
-        .iter()
-        .map(|machine| {
-            let web = "Container/web";
-            let is = |now: &Snapshot| now.unit(web).ready && now.unit(web).instances.len() == 1;
-            machine.wait("it serves, and what was killed is cleared away", is).unit(web).pid()
-        })
-        .collect();
+    let pids = [machines[0].pid_after(pid), machines[1].pid_after(other)];
     hub.start();
     for (n, machine) in machines.iter().enumerate() {
         machine.is_on(&newest);

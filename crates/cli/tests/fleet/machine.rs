@@ -27,9 +27,24 @@ impl Machine {
         (1..=count).map(|n| Self::enrolled(hub, &token, &format!("till-{n}"))).collect()
     }
 
-    /// The first process of the container that all run.
+    /// The first process of the container that all run, as soon as one serves.
     pub(crate) fn pid(&self) -> i32 {
-        self.get().unit("Container/web").pid()
+        self.pid_but(None)
+    }
+
+    /// The same, as soon as it is another one.
+    pub(crate) fn pid_after(&self, before: i32) -> i32 {
+        self.pid_but(Some(before))
+    }
+
+    fn pid_but(&self, before: Option<i32>) -> i32 {
+        // What served before it may be there still, and be on its way out.
+        let serving = |now: &Snapshot| {
+            let web = now.find("Container/web").filter(|web| web.ready)?;
+            web.active()?.pid.filter(|pid| Some(*pid) != before)
+        };
+        let now = self.wait("the container serves", |now| serving(now).is_some());
+        serving(&now).unwrap()
     }
 
     /// Waits until this commit is in force. Who lost its hub comes back within a minute, at a time of its own.

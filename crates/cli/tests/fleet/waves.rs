@@ -14,12 +14,12 @@ fn a_bad_commit_stops_at_the_first_wave_and_goes_back() {
         machine.is_on(&good);
         hub.sees(&format!("till-{}", n + 1), "ready", &good);
     }
-    hub.patiently("the first roll-out is over", || hub.rollouts()["rollouts"][0]["state"] == "done");
+    hub.rolled_out(&good, machines.len());
     let others: Vec<i32> = machines[1..].iter().map(Machine::pid).collect();
 
     hub.repository.write("base/web.yaml", &broken_web());
     let bad = hub.repository.land("it can't start");
-    hub.patiently("the roll-out is stopped", || hub.rollouts()["rollouts"][0]["state"] == "stopped");
+    hub.rollout_is("stopped");
     let said = hub.ask(&["rollout", "status", "-w"]);
     assert_eq!(said.code, 1, "a stopped roll-out is no success: {said}");
     hub.sees("till-1", "ready", &good);
@@ -32,7 +32,7 @@ fn a_bad_commit_stops_at_the_first_wave_and_goes_back() {
     for machine in &machines {
         machine.is_on(&fixed);
     }
-    hub.patiently("the roll-out is over", || hub.rollouts()["rollouts"][0]["state"] == "done");
+    hub.rolled_out(&fixed, machines.len());
     machines.into_iter().for_each(Machine::end);
 }
 
@@ -42,13 +42,16 @@ fn a_roll_out_is_paused_and_goes_on() {
     let first = hub.repository.git(&["rev-parse", "HEAD"]);
     let machines = Machine::several(&hub, 2);
     machines.iter().for_each(|machine| drop(machine.is_on(&first)));
-    hub.patiently("the first roll-out is over", || hub.rollouts()["rollouts"][0]["state"] == "done");
+    hub.rolled_out(&first, machines.len());
     hub.rig.must(&["rollout", "pause", "all-shops"]);
-    hub.patiently("it is paused", || hub.rollouts()["rollouts"][0]["state"] == "paused");
+    hub.rollout_is("paused");
     hub.repository.write("base/web.yaml", &web("two"));
     let second = hub.repository.land("two");
     hub.patiently("the hub knows the commit", || hub.rollouts()["commit"] == second.as_str());
-    assert!(machines.iter().all(|machine| machine.get().source("fleet").commit == first));
+    for (n, machine) in machines.iter().enumerate() {
+        assert_eq!(hub.machine(&format!("till-{}", n + 1))["commit"], first.as_str());
+        assert_eq!(machine.get().source("fleet").commit, first);
+    }
     hub.rig.must(&["rollout", "resume", "all-shops"]);
     machines.iter().for_each(|machine| drop(machine.is_on(&second)));
     machines.into_iter().for_each(Machine::end);

@@ -120,3 +120,42 @@ fn the_roster_changes() {
     fleet.until("told to all", |fleet| fleet.on(&second) == 4);
     fleet.end();
 }
+
+/// What made a commit fail may not have been the commit: the machine tries it again, whichever hub is asked.
+#[test]
+fn a_machine_tries_again_when_a_person_says_so() {
+    let mut fleet = Fleet::of(3);
+    fleet.repository.fleet("", WAVES);
+    let first = fleet.repository.push("first");
+    fleet.begin();
+    fleet.until("on the first commit", |fleet| is_done(fleet, &first));
+    let second = fleet.repository.push("second");
+    fleet.bad.insert(second.clone());
+    let is_back = |fleet: &Fleet| state(fleet) == Some(RolloutState::Stopped) && fleet.on(&first) == 3;
+    fleet.until("stopped", is_back);
+
+    // It is asked for while nobody leads.
+    fleet.end();
+    fleet.bad.clear();
+    assert!(fleet.store.ask_retry(&name(0)).unwrap());
+    fleet.begin();
+    fleet.until("on the second commit after all", |fleet| fleet.on(&second) == 3 && is_done(fleet, &second));
+    fleet.until("done with", |fleet| fleet.store.retries().unwrap().is_empty());
+    fleet.end();
+}
+
+/// Who is in reach and never well has had its time.
+#[test]
+fn who_is_not_well_in_time_stops_the_roll_out() {
+    let mut fleet = Fleet::of(3);
+    fleet.repository.fleet("", WAVES);
+    let first = fleet.repository.push("first");
+    fleet.begin();
+    fleet.until("on the first commit", |fleet| is_done(fleet, &first));
+    fleet.repository.fleet("", "{waves: [{count: 1}], soak: 0s, progressDeadline: 1s}");
+    fleet.silent.insert(name(0));
+    let second = fleet.repository.push("second");
+    fleet.until("stopped", |fleet| fleet.rollouts().commit == second && state(fleet) == Some(RolloutState::Stopped));
+    assert_eq!(fleet.tried(&second), 0);
+    fleet.end();
+}

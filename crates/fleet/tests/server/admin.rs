@@ -10,7 +10,9 @@ use abide_fleet::{
         machine::{Machines, State},
         token::{Created, NewToken, Tokens},
     },
+    link::Address,
     protocol::{Enrolled, RefusalCode},
+    server::authority::Authority,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -27,8 +29,8 @@ impl People {
     fn of(rig: &Rig) -> Self {
         let people = Self(tempfile::tempdir().unwrap());
         let (server, listener) = (rig.server.clone(), UnixListener::bind(people.socket()).unwrap());
-        let port = rig.address.port();
-        tokio::spawn(async move { server.serve_admin(listener, port).await });
+        let reached = Address::of("localhost", rig.address.port()).unwrap();
+        tokio::spawn(async move { server.serve_admin(listener, &reached).await });
         people
     }
 
@@ -111,11 +113,42 @@ async fn machines_are_shown_labelled_and_revoked() {
     let (_, body) = people.ask("DELETE", "/admin/machines/till-1", &()).await;
     assert_eq!(serde_json::from_str::<Detail>(&body).unwrap().machine.state, State::Revoked);
     assert_eq!(names("state=revoked", 1).await, ["till-1"]);
-    for (method, path) in [("GET", "/admin/machines/none"), ("DELETE", "/admin/machines/none"), ("GET", "/admin/none")]
-    {
+    let retry = "/admin/machines/till-2/retry";
+    assert_eq!(people.ask("POST", retry, &()).await.0, 200);
+    assert_eq!(rig.store.retries().unwrap().len(), 1);
+    for (method, path) in [
+        ("GET", "/admin/machines/none"),
+        ("DELETE", "/admin/machines/none"),
+        ("POST", "/admin/machines/none/retry"),
+        ("GET", "/admin/none"),
+    ] {
         assert_eq!(people.ask(method, path, &()).await.0, 404, "{path}");
     }
     assert_eq!(people.ask("GET", "/admin/machines?state=odd", &()).await.0, 400);
     assert_eq!(people.ask("GET", "/admin/machines?%zz=1", &()).await.0, 400);
     assert!(people.ask("GET", "/metrics", &()).await.1.contains("abide_hub_machines{state=\"revoked\"} 1\n"));
+}
+
+/// A new issuing key is taken while the hub serves: who comes gets a certificate by it, and who has one by the key before is
+/// known as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_issuing_key_is_taken_at_once() {
+    let rig = Rig::new().await;
+    let people = People::of(&rig);
+    let old = rig.enrolled("till-1").await;
+    let folder = rig.authority();
+    Authority::renew_issuing(&folder, &folder.join("root.key"), rig.clock().now()).unwrap();
+    assert_eq!(people.ask("POST", "/admin/authority", &()).await.0, 204);
+    let new = rig.enrolled("till-2").await;
+    let issuing = |keys: &Keys| keys.chain.split("BEGIN CERTIFICATE").nth(2).unwrap().to_owned();
+    assert_ne!(issuing(&old), issuing(&new));
+    for keys in [&old, &new] {
+        let mut client = rig.client(keys, Http::One).await;
+        assert_eq!(client.post("/v1/poll", &poll("a", None, 0)).await.status, 204);
+    }
+    std::fs::remove_file(folder.join("hub.json")).unwrap();
+    let (status, body) = people.ask("POST", "/admin/authority", &()).await;
+    assert_eq!(status, 500, "{body}");
+    assert!(body.contains("abide hub init"), "{body}");
+    rig.enrolled("till-3").await;
 }

@@ -6,8 +6,9 @@ use crate::{
 };
 use abide_fleet::{
     protocol::{RefusalCode, Target},
-    store::Presence,
+    store::{Fact, Millis, Presence},
 };
+use abide_reconcile::Name;
 use hyper::StatusCode;
 use std::time::{Duration, Instant};
 
@@ -127,6 +128,32 @@ async fn who_stops_asking_is_away() {
         tokio::task::yield_now().await;
     }
     assert_eq!(client.post("/v1/poll", &poll("a", None, 0)).await.status, StatusCode::NO_CONTENT);
+}
+
+/// Of a process that died its machines are away since it was heard last, once they had the time to come elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_of_a_process_that_died_are_away() {
+    let rig = Rig::new().await;
+    rig.enrolled("till-1").await;
+    let (died, name) = (rig.now(), Name::new("till-1").unwrap());
+    rig.store.beat("another", died).unwrap();
+    rig.store.record(died, &[Fact::Here { name, hub: "another".to_owned() }]).unwrap();
+    rig.pass(30_000);
+    let alive = async |since: Millis| {
+        while rig.store.hubs().unwrap().iter().all(|(hub, at)| hub == "another" || *at < since) {
+            tokio::task::yield_now().await;
+        }
+    };
+    // The second time that this process says that it lives, it has judged the others once.
+    alive(rig.now()).await;
+    alive(rig.now()).await;
+    assert_eq!(rig.machine("till-1").presence, Presence::Here { hub: "another".to_owned() });
+    rig.pass(60_000);
+    let began = Instant::now();
+    while rig.machine("till-1").presence != (Presence::Away { since: died }) {
+        assert!(began.elapsed() < Duration::from_secs(60), "it was never noticed");
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

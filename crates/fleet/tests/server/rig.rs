@@ -141,6 +141,11 @@ impl Rig {
         keys
     }
 
+    /// The authority's folder.
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.path().join("hub")
+    }
+
     pub(crate) fn machine(&self, name: &str) -> Machine {
         self.store.machine(&Name::new(name).unwrap()).unwrap().unwrap()
     }

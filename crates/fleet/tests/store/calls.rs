@@ -334,6 +334,26 @@ pub(crate) fn pauses_are_followed(place: &dyn Place) {
     assert_eq!(store.rollouts().unwrap(), None);
 }
 
+pub(crate) fn what_is_to_be_tried_again_is_followed(place: &dyn Place) {
+    let store = place.open();
+    enroll(&*store, &["a", "b"]);
+    let before = store.changes(0).unwrap();
+    assert!(!store.ask_retry(&name("nobody")).unwrap());
+    assert_eq!(store.changes(0).unwrap(), before);
+    assert!(store.ask_retry(&name("a")).unwrap());
+    let asked = store.changes(before.upto).unwrap();
+    assert!(asked.upto > before.upto && asked.machines.is_empty(), "{asked:?}");
+    let first = store.retries().unwrap();
+    assert_eq!(first.keys().collect::<Vec<_>>(), [&name("a")]);
+    // It is asked for once more before the first asking is granted.
+    assert!(store.ask_retry(&name("a")).unwrap());
+    store.retried(&name("a"), first[&name("a")]).unwrap();
+    let second = store.retries().unwrap();
+    assert!(second[&name("a")] > first[&name("a")], "{second:?}");
+    store.retried(&name("a"), second[&name("a")]).unwrap();
+    assert_eq!(store.retries().unwrap(), [].into());
+}
+
 pub(crate) fn hubs_that_fell_silent_are_forgotten(place: &dyn Place) {
     let store = place.open();
     enroll(&*store, &["a", "b"]);

@@ -97,6 +97,7 @@ on_each! {
     calls::what_a_term_decided_stays_and_what_comes_after_it_does_not
     calls::journals_are_frames_in_order
     calls::pauses_are_followed
+    calls::what_is_to_be_tried_again_is_followed
     calls::hubs_that_fell_silent_are_forgotten
     calls::all_of_it_is_there_after_a_restart
     calls::odd_texts_come_back

@@ -26,6 +26,8 @@ enum Call {
     Rewrite(Vec<Vec<u8>>),
     Rollouts(String),
     Pause(u8, bool),
+    AskRetry(u8),
+    Retried(u8),
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -47,7 +49,9 @@ fn call() -> impl Strategy<Value = Call> {
         prop::collection::vec(any::<u8>(), 0..40).prop_map(Call::Append),
         prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..4).prop_map(Call::Rewrite),
         "\\PC{0,20}".prop_map(Call::Rollouts),
-        (few, any::<bool>()).prop_map(|(rollout, paused)| Call::Pause(rollout, paused)),
+        (few.clone(), any::<bool>()).prop_map(|(rollout, paused)| Call::Pause(rollout, paused)),
+        few.clone().prop_map(Call::AskRetry),
+        few.prop_map(Call::Retried),
     ]
 }
 
@@ -102,6 +106,11 @@ impl Caller<'_> {
             Call::Rewrite(frames) => said(store.rewrite(&self.term, "fleet", frames)),
             Call::Rollouts(text) => said(store.put_rollouts(&self.term, text)),
             Call::Pause(rollout, paused) => said(store.set_paused(&of(*rollout), *paused)),
+            Call::AskRetry(n) => said(store.ask_retry(&name(&of(*n)))),
+            Call::Retried(n) => {
+                let asking = store.retries().unwrap().get(&name(&of(*n))).copied().unwrap_or_default();
+                said(store.retried(&name(&of(*n)), asking))
+            }
         }
     }
 
@@ -125,12 +134,13 @@ impl Caller<'_> {
         let happened: Vec<_> =
             changes.machines.iter().map(|machine| store.happenings(&machine.name).unwrap()).collect();
         format!(
-            "{changes:?} {happened:?} {:?} {:?} {:?} {:?} {:?}",
+            "{changes:?} {happened:?} {:?} {:?} {:?} {:?} {:?} {:?}",
             store.tokens().unwrap(),
             store.hubs().unwrap(),
             store.journal("fleet").unwrap(),
             store.rollouts().unwrap(),
-            store.paused().unwrap()
+            store.paused().unwrap(),
+            store.retries().unwrap()
         )
     }
 }
