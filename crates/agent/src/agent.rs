@@ -9,6 +9,7 @@
 
 use crate::{
     api::{Reply, Request},
+    asker::Asker,
     clock::Clock,
     door::{Door, ListenError},
     driver::{Loop, Means, Reach, Start},
@@ -108,6 +109,7 @@ impl Agent {
     pub fn new(parts: Parts, mode: Mode) -> Result<Self, StartError> {
         let Parts { paths, hold, clock, limits, backends, inspector, journals, factory, hints, sweep } = parts;
         let ids = journals.ids().map_err(StartError::Sources)?;
+        let (inbox, messages) = mpsc::unbounded_channel();
         let files = FileStore::new(&paths.state.join("files"));
         let start = Start {
             clock,
@@ -119,6 +121,8 @@ impl Agent {
             means: Means { backends, inspector: Arc::clone(&inspector), journals, factory, files, sweep },
             reach: Reach::Look,
             purpose: None,
+            inbox,
+            messages,
         };
         Ok(Self { start, run: paths.run, inspector, mode, hold })
     }
@@ -128,6 +132,11 @@ impl Agent {
     pub fn for_source(mut self, id: SourceId, spec: SourceSpec) -> Self {
         self.start.purpose = Some((id, spec));
         self
+    }
+
+    /// Asks it from within this process, while it serves.
+    pub fn asker(&self) -> Asker {
+        Asker::new(self.start.inbox.clone())
     }
 
     /// Serves both sockets and keeps everything as wished, until `stop`. What runs then, runs on. The hold is given back: calls

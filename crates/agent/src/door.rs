@@ -63,6 +63,21 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
+/// A socket for whom the mode lets in. Takes the place of whatever an earlier process left there: who has the hold on the
+/// root has its sockets.
+pub fn listen(path: &Path, mode: u32) -> Result<UnixListener, ListenError> {
+    let open = || {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        Ok(listener)
+    };
+    open().map_err(|source| ListenError { path: path.to_owned(), source })
+}
+
 impl Door {
     fn mode(self) -> u32 {
         match self {
@@ -87,18 +102,8 @@ impl Door {
         }
     }
 
-    /// Takes the place of whatever an earlier agent left at `path`: who has the hold on the root has its sockets.
     pub(crate) fn open(self, path: &Path) -> Result<UnixListener, ListenError> {
-        let open = || {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let listener = UnixListener::bind(path)?;
-            fs::set_permissions(path, fs::Permissions::from_mode(self.mode()))?;
-            Ok(listener)
-        };
-        open().map_err(|source| ListenError { path: path.to_owned(), source })
+        listen(path, self.mode())
     }
 
     /// Serves for ever.

@@ -149,6 +149,12 @@ impl Followed {
         self.state.registered.is_some()
     }
 
+    /// It never said what is to run, nor why that isn't known.
+    pub(crate) fn is_unheard(&self) -> bool {
+        let said = self.state.said().is_some() || self.newest().is_some() || self.waiting.is_some();
+        self.is_registered() && self.state.suspension == Suspension::No && !said && self.refused.is_none()
+    }
+
     /// What the core is to be told of a revision: of a source that is down, only what holds data.
     pub(crate) fn wish(&self, revision: &Revision) -> Wish {
         match &revision.wish {

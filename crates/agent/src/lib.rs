@@ -4,6 +4,7 @@
 
 mod agent;
 pub mod api;
+mod asker;
 mod clock;
 mod door;
 mod driver;
@@ -22,8 +23,9 @@ mod talk;
 mod telling;
 
 pub use agent::{Agent, Mode, Parts, Paths, StartError, Sweep, runtime};
+pub use asker::Asker;
 pub use clock::Clock;
-pub use door::ListenError;
+pub use door::{ListenError, listen};
 pub use files::KeepError;
 pub use hints::Hints;
 pub use hold::{Hold, HoldError};

@@ -109,7 +109,7 @@ pub(crate) async fn converse(
 }
 
 /// Asks the loop; nothing if it is over.
-async fn ask(inbox: &Inbox, request: Request) -> Option<Answer> {
+pub(crate) async fn ask(inbox: &Inbox, request: Request) -> Option<Answer> {
     let (answer, answered) = oneshot::channel();
     inbox.send(Message::Asked(Asked { request, answer })).ok()?;
     answered.await.ok()

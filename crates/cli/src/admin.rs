@@ -21,6 +21,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// More than a fleet of a hundred thousand machines takes.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
+/// Whether a hub of this root serves.
+pub(crate) fn is_there(here: &Here) -> bool {
+    UnixStream::connect(here.paths.run.join(SOCKET)).is_ok()
+}
+
 /// Asks for something.
 pub(crate) fn get<T: DeserializeOwned>(here: &Here, path: &str) -> Result<T, Failure> {
     ask(here, "GET", path, None::<&()>)

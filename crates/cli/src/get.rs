@@ -1,18 +1,17 @@
 //! `abide get`
 
 use crate::{
-    admin,
     args::units::Get,
     client::{Client, Heard},
     exit::{Done, Exit, Failure},
     here::Here,
+    hub,
     output::{self, Format},
-    render::{fleet, status, style::Style},
+    render::{status, style::Style},
     source::snapshot,
     units,
 };
 use abide_agent::api::{Request, Snapshot};
-use abide_fleet::admin::machine::{Filter, Machines};
 use std::{
     io::{self, IsTerminal},
     ops::ControlFlow,
@@ -27,24 +26,11 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 
 pub(crate) fn run(here: &Here, command: &Get) -> Done {
     if command.fleet {
-        return machines(here, command);
+        let Get { labels, state, revision, .. } = command;
+        return hub::machines(here, command.output.format, labels, *state, revision.as_deref());
     }
     let is_read = show(&chosen(here, command)?, command);
     if command.watch && is_read { watch(here, command) } else { Ok(Exit::Done) }
-}
-
-/// The machines of the hub's fleet that are asked for.
-fn machines(here: &Here, command: &Get) -> Done {
-    let labels = command.labels.iter().map(|label| ("label", label.as_str()));
-    let state = command.state.iter().map(|state| ("state", state.as_str()));
-    let revision = command.revision.iter().map(|revision| ("revision", revision.as_str()));
-    let pairs: Vec<_> = labels.chain(state).chain(revision).collect();
-    // What makes no sense is told without asking.
-    Filter::read(pairs.iter().copied()).map_err(|error| Failure::usage(error.to_string()))?;
-    let query: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={}", admin::quoted(value))).collect();
-    let found: Machines = admin::get(here, &format!("/admin/machines?{}", query.join("&")))?;
-    output::print(command.output.format, &found, || fleet::machines(&found, Style::of_output()));
-    Ok(Exit::Done)
 }
 
 /// How things stand, of the units that are asked for.

@@ -5,16 +5,16 @@ use crate::{
     args::{
         Output,
         rollout::{RolloutCommand, Status, Which},
-        units::Retry,
     },
-    client::Client,
-    decide,
     exit::{Done, Exit, Failure},
     here::Here,
     output::{self, Format},
     render::{fleet, style::Style},
 };
-use abide_fleet::admin::rollout::{Pause, Rollout, RolloutState, Rollouts};
+use abide_fleet::admin::{
+    detail::Detail,
+    rollout::{Pause, Rollout, RolloutState, Rollouts},
+};
 use abide_spec::Name;
 use std::{
     io::{self, IsTerminal},
@@ -69,7 +69,9 @@ fn watch(here: &Here, command: &Status) -> Done {
                 return Ok(Exit::Done);
             }
         }
-        if let Some(exit) = end(&now) {
+        // A hub that has not seen the commit yet tells of the one before.
+        let is_seen = command.commit.as_ref().is_none_or(|commit| now.newest.starts_with(commit.as_str()));
+        if let Some(exit) = end(&now).filter(|_| is_seen) {
             return Ok(exit);
         }
         shown = Some(now);
@@ -104,12 +106,11 @@ fn pause(here: &Here, which: &Which, paused: bool) -> Done {
     Ok(Exit::Done)
 }
 
-/// What is bad is remembered by who leads.
+/// What is bad is remembered by who leads, which hears of it from the database.
 fn retry(here: &Here, machine: &Name, output: Output) -> Done {
-    if Client::connect(&here.paths.agent_socket())?.is_none() {
-        return Err(Failure::failed(
-            "this hub doesn't lead just now: ask the one that does, its log says \"leads\"; or push a commit that mends it",
-        ));
-    }
-    decide::retry(here, &Retry { unit: format!("Machine/{machine}"), output })
+    let path = format!("/admin/machines/{}/retry", admin::quoted(machine.as_str()));
+    let _: Detail = admin::ask(here, "POST", &path, None::<&()>)?;
+    let words = format!("{machine} tries its commit again as soon as the hub that leads has heard of it");
+    output::words(output.format, &[words]);
+    Ok(Exit::Done)
 }

@@ -5,17 +5,20 @@ use crate::{
     exit::{Done, Exit},
     output,
 };
+use abide_fleet::admin::{machine::Machines, rollout::Rollouts};
 
 pub(crate) fn run(command: &Schema) -> Done {
     if command.crd {
         output::say(&abide_operator::crd::manifest()?);
         return Ok(Exit::Done);
     }
-    let schema = match (command.source, command.fleet, command.status) {
-        (true, _, _) => abide_spec::schema::source(),
-        (_, true, _) => abide_spec::schema::fleet(),
-        (_, _, true) => abide_agent::api::snapshot_schema(),
-        (false, false, false) => abide_spec::schema::repository(),
+    let schema = match command {
+        Schema { source: true, .. } => abide_spec::schema::source(),
+        Schema { fleet: true, .. } => abide_spec::schema::fleet(),
+        Schema { status: true, .. } => abide_agent::api::snapshot_schema(),
+        Schema { machines: true, .. } => Machines::schema(),
+        Schema { rollouts: true, .. } => Rollouts::schema(),
+        _ => abide_spec::schema::repository(),
     };
     output::print(command.output, &schema, || format!("{schema:#}\n"));
     Ok(Exit::Done)

@@ -156,7 +156,7 @@ pub struct Registered {
 /// Everything as it is now.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Snapshot {
-    /// Every unit is as wished and ready or completed.
+    /// Every source was heard, and every unit is as wished and ready or completed.
     pub settled: bool,
     /// All sources, by name.
     pub sources: Vec<SourceStatus>,

@@ -43,7 +43,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+    sync::mpsc::UnboundedReceiver,
     time::{Instant, sleep_until},
 };
 
@@ -80,6 +80,8 @@ pub(crate) struct Start {
     pub(crate) reach: Reach,
     /// A source that this agent is there for.
     pub(crate) purpose: Option<(SourceId, SourceSpec)>,
+    pub(crate) inbox: Inbox,
+    pub(crate) messages: UnboundedReceiver<Message>,
 }
 
 /// The loop's state.
@@ -113,7 +115,6 @@ pub(crate) struct Loop {
 
 impl Loop {
     pub(crate) fn new(start: Start) -> Self {
-        let (inbox, messages) = unbounded_channel();
         let limits = match start.reach {
             Reach::Follow | Reach::Once => start.limits,
             Reach::Write | Reach::Look => Limits { orders_max: 0, prepares_max: 0, ..start.limits },
@@ -132,10 +133,10 @@ impl Loop {
             reach: start.reach,
             purpose: start.purpose,
             means: Arc::new(start.means),
-            inbox,
+            inbox: start.inbox,
             clock: start.clock,
         };
-        Self { driver, messages, hints: start.hints, ids: start.ids }
+        Self { driver, messages: start.messages, hints: start.hints, ids: start.ids }
     }
 
     /// The way in.

@@ -11,6 +11,7 @@ use crate::{
 };
 use abide_reconcile::{
     Held, Preview, Role, SourceId, UnitId,
+    spec::kind::Follow,
     status::{Activity, SourceState, SourceStatus, UnitState, UnitStatus},
 };
 
@@ -29,7 +30,9 @@ impl Driver {
         let is_restored = self.followed.values().all(|followed| {
             followed.desk.broken.is_none() && followed.waiting.is_none() && followed.restoring == Restoring::Over
         });
-        let settled = status.settled && is_restored;
+        // Who knows nothing of what is to run can't say that it does.
+        let is_heard = !self.followed.values().any(Followed::is_unheard);
+        let settled = status.settled && is_restored && is_heard;
         let units = status.units.into_iter().map(|status| self.unit_of(status));
         api::Snapshot { settled, sources, units: units.collect() }
     }
@@ -99,7 +102,17 @@ pub(super) fn state_of(followed: &Followed, status: Option<&SourceStatus>) -> (S
     let pinned = state.pin.as_ref().map(|(commit, over)| {
         format!("rolled back to {commit:.12} from {over:.12}, until a newer commit or `abide source resume {name}`")
     });
-    (SourceWord::Following, pinned.unwrap_or_default())
+    (SourceWord::Following, pinned.or_else(|| unheard(followed)).unwrap_or_default())
+}
+
+/// What a source has yet to say, if it said nothing so far.
+fn unheard(followed: &Followed) -> Option<String> {
+    let (spec, _) = followed.state.registered.as_ref().filter(|_| followed.is_unheard())?;
+    let text = match spec.follow {
+        Follow::Hub(_) => "waits for its first target: the hub has not said yet which commit this machine is to be on",
+        _ => "nothing was heard of it yet",
+    };
+    Some(text.to_owned())
 }
 
 pub(super) fn unit(status: UnitStatus) -> api::UnitStatus {

@@ -1,6 +1,7 @@
 //! Arguments about the hub of a fleet.
 
 use super::Output;
+use abide_fleet::{admin::machine::State, link::Address};
 use abide_spec::{Name, quantity::Span};
 use clap::{Subcommand, ValueHint};
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
@@ -64,6 +65,12 @@ pub(crate) struct Serve {
     /// Where machines come
     #[arg(long, default_value = "0.0.0.0:7443", value_name = "ADDRESS:PORT")]
     pub(crate) listen: SocketAddr,
+    /// Where machines reach it, if that is elsewhere than by the first name of `init` at the port of `--listen`
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<Address>,
+    /// For how long a machine may be silent before it counts as away: in a roll-out it is then waited for no more
+    #[arg(long, default_value = "30s", value_name = "TIME")]
+    pub(crate) away_after: Span,
     /// What the hub keeps: a file, or postgres://…; a file of this root unless said
     #[arg(long, env = "ABIDE_DATABASE", hide_env_values = true, value_name = "FILE|URL")]
     pub(crate) database: Option<String>,
@@ -74,7 +81,8 @@ pub(crate) struct Serve {
 
 /// Make another key that signs machines' certificates, by the root's key
 ///
-/// Once in two years at least, and whenever the hub may have been read by others. A hub that serves takes it within ten minutes.
+/// Once in two years at least, and whenever the hub may have been read by others. The hub that serves here takes it at once; one elsewhere, which
+/// gets a copy of the folder, within ten minutes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RenewIssuing {
     /// Where the root's key is; in the hub's folder unless said
@@ -126,7 +134,7 @@ pub(crate) enum MachineCommand {
         labels: Vec<Label>,
         /// Those in this state: waiting, changing, ready, failed, refused, suspended, away, cloned or revoked
         #[arg(long)]
-        state: Option<String>,
+        state: Option<State>,
         /// Those that are told this commit, or have it in force
         #[arg(long, value_name = "COMMIT")]
         revision: Option<String>,

@@ -170,8 +170,14 @@ pub(crate) struct Schema {
     /// Of what `abide get -o json` prints
     #[arg(long)]
     pub(crate) status: bool,
+    /// Of what `abide get --fleet -o json` prints
+    #[arg(long, conflicts_with_all = ["source", "fleet", "status"])]
+    pub(crate) machines: bool,
+    /// Of what `abide rollout status -o json` prints
+    #[arg(long, conflicts_with_all = ["source", "fleet", "status", "machines"])]
+    pub(crate) rollouts: bool,
     /// Print what a Kubernetes cluster takes our kinds by, as YAML for `kubectl apply`
-    #[arg(long, conflicts_with_all = ["source", "fleet", "status", "output"])]
+    #[arg(long, conflicts_with_all = ["source", "fleet", "status", "machines", "rollouts", "output"])]
     pub(crate) crd: bool,
     /// In which form to print it
     #[arg(short, long, value_enum, default_value_t = Format::Json)]

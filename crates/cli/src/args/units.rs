@@ -1,6 +1,7 @@
 //! Arguments about what runs.
 
-use super::Output;
+use super::{Output, hub::Label};
+use abide_fleet::admin::machine::State;
 use abide_spec::quantity::Span;
 
 /// Show what runs, against which commit, how healthy, and if it isn't settled, why
@@ -16,10 +17,10 @@ pub(crate) struct Get {
     pub(crate) fleet: bool,
     /// Of the fleet's, those with this label on the hub
     #[arg(short, long = "label", value_name = "KEY=VALUE", requires = "fleet")]
-    pub(crate) labels: Vec<String>,
+    pub(crate) labels: Vec<Label>,
     /// Of the fleet's, those in this state: waiting, changing, ready, failed, refused, suspended, away, cloned or revoked
     #[arg(long, requires = "fleet")]
-    pub(crate) state: Option<String>,
+    pub(crate) state: Option<State>,
     /// Of the fleet's, those that are told this commit, or have it in force
     #[arg(long, value_name = "COMMIT", requires = "fleet")]
     pub(crate) revision: Option<String>,

@@ -2,20 +2,16 @@
 
 use crate::{
     admin,
-    args::hub::MachineCommand,
+    args::hub::{Label, MachineCommand},
     exit::{Done, Exit, Failure},
     here::Here,
     output::{self, Format},
-    render::{
-        short, span,
-        style::Style,
-        table::{cell, table},
-    },
+    render::{age, fleet, style::Style},
 };
 use abide_fleet::{
     admin::{
         detail::{Detail, Labels},
-        machine::{Machine, Machines},
+        machine::{Machines, State},
     },
     server::tls::WallClock,
 };
@@ -25,14 +21,7 @@ use std::collections::BTreeMap;
 pub(super) fn run(here: &Here, command: &MachineCommand) -> Done {
     match command {
         MachineCommand::List { labels, state, revision, output } => {
-            let labels = labels.iter().map(|label| ("label", format!("{}={}", label.key, label.value)));
-            let state = state.iter().map(|state| ("state", state.clone()));
-            let revision = revision.iter().map(|revision| ("revision", revision.clone()));
-            let query =
-                labels.chain(state).chain(revision).map(|(key, value)| format!("{key}={}", admin::quoted(&value)));
-            let path = format!("/admin/machines?{}", query.collect::<Vec<_>>().join("&"));
-            let machines: Machines = admin::get(here, &path)?;
-            output::print(output.format, &machines, || list(&machines));
+            return machines(here, output.format, labels, *state, revision.as_deref());
         }
         MachineCommand::Describe { name, output } => show(output.format, &admin::get(here, &path(name))?),
         MachineCommand::Label { name, labels, output } => {
@@ -46,6 +35,24 @@ pub(super) fn run(here: &Here, command: &MachineCommand) -> Done {
             });
         }
     }
+    Ok(Exit::Done)
+}
+
+/// The machines of the fleet that are asked for, as `abide get --fleet` shows them too.
+pub(crate) fn machines(
+    here: &Here,
+    format: Format,
+    labels: &[Label],
+    state: Option<State>,
+    revision: Option<&str>,
+) -> Done {
+    let labels = labels.iter().map(|label| ("label", format!("{}={}", label.key, label.value)));
+    let state = state.map(|state| ("state", state.to_string()));
+    let revision = revision.map(|revision| ("revision", revision.to_owned()));
+    let asked = labels.chain(state).chain(revision);
+    let query: Vec<String> = asked.map(|(key, value)| format!("{key}={}", admin::quoted(&value))).collect();
+    let found: Machines = admin::get(here, &format!("/admin/machines?{}", query.join("&")))?;
+    output::print(format, &found, || fleet::machines(&found, Style::of_output()));
     Ok(Exit::Done)
 }
 
@@ -69,25 +76,12 @@ pub(super) fn labels(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
-fn list(machines: &Machines) -> String {
-    if machines.machines.is_empty() {
-        return "there are no such machines\n".to_owned();
-    }
-    let head = ["MACHINE", "STATE", "TOLD", "IN FORCE", "LABELS", "WHY"].map(cell);
-    let rows = machines.machines.iter().map(|machine| {
-        let Machine { name, state, message, commit, in_force, .. } = machine;
-        let (told, has) = (short(commit).to_owned(), short(in_force).to_owned());
-        [name.clone(), state.to_string(), told, has, labels(&machine.labels), message.clone()].map(cell)
-    });
-    table("", &[head].into_iter().chain(rows).collect::<Vec<_>>(), Style::of_output())
-}
-
 fn show(format: Format, detail: &Detail) {
     output::print(format, detail, || describe(detail, WallClock::system().now()));
 }
 
 fn describe(detail: &Detail, now: i64) -> String {
-    let ago = |at: i64| format!("{} ago", span(u64::try_from(now.saturating_sub(at)).unwrap_or(0)));
+    let ago = |at: i64| format!("{} ago", age(u64::try_from(now.saturating_sub(at)).unwrap_or(0)));
     let machine = &detail.machine;
     let mut lines = vec![
         ("Machine", machine.name.clone()),

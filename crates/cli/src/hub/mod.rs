@@ -10,9 +10,10 @@ mod machine;
 mod serve;
 mod token;
 
-pub(crate) use machine::recipient;
+pub(crate) use machine::{machines, recipient};
 
 use crate::{
+    admin,
     args::hub::{Hub, HubCommand, Init, RenewIssuing},
     exit::{Done, Exit, Failure, with_causes},
     here::Here,
@@ -90,6 +91,10 @@ fn renew_issuing(here: &Here, command: &RenewIssuing) -> Done {
     let folder = folder(here);
     let key = command.root_key.clone().unwrap_or_else(|| folder.join("root.key"));
     Authority::renew_issuing(&folder, &key, WallClock::system().now()).map_err(|error| refused(&error))?;
+    // Others look into their folders now and then.
+    if admin::is_there(here) {
+        let (): () = admin::ask(here, "POST", "/admin/authority", None::<&()>)?;
+    }
     output::words(command.output.format, &["✔ certificates are signed by another key from now on".to_owned()]);
     Ok(Exit::Done)
 }

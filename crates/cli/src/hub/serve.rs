@@ -11,7 +11,8 @@ use crate::{
 use abide_agent::{Clock, Hold, Paths};
 use abide_fleet::{
     deciding::{self, Bell, follower::Follower, roster::Roster},
-    server::{self, Server, limits::Limits, tls::WallClock},
+    link::Address,
+    server::{self, Server, authority::Authority, limits::Limits, tls::WallClock},
     store::{self, Millis, Store},
 };
 use abide_host::time::boottime;
@@ -20,14 +21,11 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
     fs, io,
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tokio::{
-    net::{TcpListener, UnixListener},
-    sync::watch,
-};
+use tokio::{net::TcpListener, sync::watch};
 use tracing::Level;
 
 /// What the hub keeps, where no other database is named.
@@ -95,7 +93,7 @@ fn assemble(here: &Here, command: &Serve) -> Result<Hub, Failure> {
         repository,
         hub: me.clone(),
         clock: WallClock::system(),
-        limits: Limits::default(),
+        limits: Limits { away: command.away_after.0, ..Limits::default() },
         look: Arc::new(move || looking.wake()),
     })?;
     let deciding = deciding::Settings {
@@ -145,7 +143,9 @@ async fn serve(hub: Hub, command: &Serve, hold: Hold) -> Result<Hold, Failure> {
     let listening = |at: SocketAddr, error: io::Error| Failure::failed(format!("listening on {at}: {error}"));
     let machines = TcpListener::bind(command.listen).await.map_err(|error| listening(command.listen, error))?;
     let address = machines.local_addr().map_err(Failure::doing("listening"))?;
-    let people = open(&socket)?;
+    let reached = reached(&server.authority(), command.url.as_ref(), address.port())?;
+    // For root alone.
+    let people = abide_agent::listen(&socket, 0o600)?;
     let metrics = match command.metrics {
         Some(at) => Some(TcpListener::bind(at).await.map_err(|error| listening(at, error))?),
         None => None,
@@ -158,7 +158,7 @@ async fn serve(hub: Hub, command: &Serve, hold: Hold) -> Result<Hold, Failure> {
     let signal = agent::end_signal()?;
     tracing::info!(%address, fleet = server.authority().fleet(), "the hub serves");
     let serving = Box::pin(server.serve(machines, end()));
-    let asked = Box::pin(server.serve_admin(people, address.port()));
+    let asked = Box::pin(server.serve_admin(people, &reached));
     let measured = Box::pin(async {
         match metrics {
             Some(metrics) => server.serve_metrics(metrics).await,
@@ -190,13 +190,15 @@ async fn serve(hub: Hub, command: &Serve, hold: Hold) -> Result<Hold, Failure> {
     }
 }
 
-/// Takes the place of whatever an earlier process left: who has the hold on the root has its sockets.
-fn open(path: &Path) -> Result<UnixListener, Failure> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Failure::file("removing", path)(error)),
-        _ => {}
+/// Where machines reach it: they take it for the hub by the names of its certificate alone.
+fn reached(authority: &Authority, said: Option<&Address>, port: u16) -> Result<Address, Failure> {
+    let names = authority.names();
+    let Some(said) = said else {
+        return Ok(Address::of(names.first().map(String::as_str).unwrap_or_default(), port)?);
+    };
+    if names.iter().any(|name| name.eq_ignore_ascii_case(said.host())) {
+        return Ok(said.clone());
     }
-    let listener = UnixListener::bind(path).map_err(Failure::file("listening on", path))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(Failure::file("closing to others", path))?;
-    Ok(listener)
+    let (host, names) = (said.host(), names.join(", "));
+    Err(Failure::refused(format!("machines would not take {host} for this hub, whose certificate is for {names}")))
 }

@@ -7,6 +7,7 @@ use crate::{
     here::Here,
     output,
     render::{
+        age,
         style::Style,
         table::{cell, table},
     },
@@ -59,7 +60,7 @@ fn words(tokens: &Tokens) -> String {
 
 fn expires(token: &Token, now: i64) -> String {
     match u64::try_from(token.expires_at.saturating_sub(now)) {
-        Ok(left) if left > 0 => format!("in {}", crate::render::span(left)),
+        Ok(left) if left > 0 => format!("in {}", age(left)),
         _ => "expired".to_owned(),
     }
 }

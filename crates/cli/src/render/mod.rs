@@ -30,6 +30,15 @@ pub(crate) fn short(commit: &str) -> &str {
     commit.get(..7).unwrap_or(commit)
 }
 
+/// A while as people read it, in its largest unit that has two of them.
+pub(crate) fn age(ms: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(24 * 3600, "days"), (3600, "hours"), (60, "minutes")];
+    let nearest = |ms: u64, unit: u64| (ms + unit / 2) / unit;
+    let seconds = nearest(ms, 1000);
+    let unit = UNITS.into_iter().find(|(unit, _)| seconds >= 2 * unit);
+    unit.map_or_else(|| format!("{seconds} s"), |(unit, name)| format!("{} {name}", nearest(seconds, unit)))
+}
+
 /// A span of time as people read it.
 pub(crate) fn span(ms: u64) -> String {
     match ms {
@@ -43,6 +52,15 @@ pub(crate) fn span(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ages() {
+        let cases =
+            [(0, "0 s"), (119_400, "119 s"), (119_999, "2 minutes"), (86_399_900, "24 hours"), (9 << 30, "112 days")];
+        for (ms, text) in cases {
+            assert_eq!(age(ms), text);
+        }
+    }
 
     #[test]
     fn spans() {

@@ -33,9 +33,10 @@ fn git(folder: &Path, args: &[&str]) {
 struct Serving(Child);
 
 impl Serving {
-    fn begin(folder: &Path) -> Self {
+    fn begin(folder: &Path, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_abide"));
         command.args(["--root", "root", "hub", "serve", "--repository", "repository", "--listen", "127.0.0.1:0"]);
+        command.args(arguments);
         let serving = Self(command.current_dir(folder).spawn().unwrap());
         let began = Instant::now();
         while !hub(folder, &["machine", "list"]).status.success() {
@@ -98,7 +99,7 @@ fn a_hub_serves_its_owner() {
     git(&repository, &["add", "-A"]);
     git(&repository, &["commit", "-q", "-m", "first"]);
 
-    let serving = Serving::begin(folder);
+    let serving = Serving::begin(folder, &[]);
     let created = json(&hub(
         folder,
         &["token", "create", "--uses", "3", "--names", "till-*", "--label", "site=berlin", "-o", "json"],
@@ -114,8 +115,20 @@ fn a_hub_serves_its_owner() {
     assert!(hub(folder, &["token", "remove", id]).status.success());
     assert_eq!(hub(folder, &["token", "remove", id]).status.code(), Some(3));
     assert_eq!(hub(folder, &["machine", "describe", "till-1"]).status.code(), Some(3));
-    assert_eq!(hub(folder, &["machine", "list", "--state", "odd"]).status.code(), Some(3));
+    assert_eq!(hub(folder, &["machine", "list", "--state", "odd"]).status.code(), Some(64));
     let second = hub(folder, &["serve", "--repository", "repository"]);
     assert_ne!(second.status.code(), Some(0), "a root has one hub");
+    let listed = text(&hub(folder, &["token", "list"]).stdout);
+    assert!(listed.contains("in 24 hours"), "{listed}");
+    assert_eq!(serving.end(), Some(0));
+
+    // Machines may reach it elsewhere, by a name that its certificate has.
+    let other =
+        hub(folder, &["serve", "--repository", "repository", "--listen", "127.0.0.1:0", "--url", "https://elsewhere"]);
+    assert_eq!(other.status.code(), Some(3), "{}", text(&other.stderr));
+    assert!(text(&other.stderr).contains("whose certificate is for localhost"), "{}", text(&other.stderr));
+    let serving = Serving::begin(folder, &["--url", "https://localhost:8443"]);
+    let words = text(&hub(folder, &["token", "create"]).stdout);
+    assert!(words.contains("abide enroll https://localhost:8443 --token"), "{words}");
     assert_eq!(serving.end(), Some(0));
 }

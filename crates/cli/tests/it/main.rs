@@ -91,19 +91,23 @@ fn what_cannot_be_read_is_no_mistake_of_the_author() {
     assert_eq!(abide(folder.path(), &["validate"]).status.code(), Some(64));
 }
 
-/// `ABIDE_UPDATE=1` writes the file of what the agent's types are anew; the others are `spec`'s and `operator`'s.
+/// `ABIDE_UPDATE=1` writes the files of what the agent's and the hub's types are anew; the others are `spec`'s and `operator`'s.
 #[test]
 fn schema_prints_what_the_repository_has() {
     let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas");
     let printed = |args: &[&str]| text(&abide(&schemas, args).stdout);
     if std::env::var_os("ABIDE_UPDATE").is_some() {
-        fs::write(schemas.join("status.json"), printed(&["schema", "--status"])).unwrap();
+        for what in ["status", "machines", "rollouts"] {
+            fs::write(schemas.join(format!("{what}.json")), printed(&["schema", &format!("--{what}")])).unwrap();
+        }
     }
     let files = [
         (&["schema"][..], "abide.json"),
         (&["schema", "--source"], "source.json"),
         (&["schema", "--fleet"], "fleet.json"),
         (&["schema", "--status"], "status.json"),
+        (&["schema", "--machines"], "machines.json"),
+        (&["schema", "--rollouts"], "rollouts.json"),
         (&["schema", "--crd"], "crds.yaml"),
     ];
     for (args, name) in files {

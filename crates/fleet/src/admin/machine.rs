@@ -4,11 +4,12 @@ use crate::{
     protocol::MachineState,
     store::{self, Presence},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// A machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Machine {
     /// As its certificate says.
@@ -40,14 +41,14 @@ pub struct Machine {
 }
 
 /// All machines that were asked for, by their names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machines {
     /// Each of them.
     pub machines: Vec<Machine>,
 }
 
 /// How a machine is, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
     /// It was told nothing yet.
@@ -82,6 +83,11 @@ pub struct Filter {
 }
 
 impl Machines {
+    /// The JSON Schema.
+    pub fn schema() -> serde_json::Value {
+        super::schema::<Self>("abide: machines of a fleet, as `abide get --fleet -o json` says it")
+    }
+
     /// Those of the store's that were asked for.
     pub fn of<'a>(machines: impl IntoIterator<Item = &'a store::Machine>, filter: &Filter) -> Self {
         let mut machines: Vec<Machine> =

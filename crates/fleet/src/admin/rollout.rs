@@ -1,14 +1,18 @@
 //! How roll-outs are, as the hub that leads writes it down and people read it.
 
 use crate::store::{Store, StoreError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is rolled out, and how far it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollouts {
     /// The commit that the roll-outs below are about; empty if none was ever in force.
     pub commit: String,
+    /// The newest commit that the hub has seen, in force or refused; empty if none.
+    #[serde(default)]
+    pub newest: String,
     /// How the hub is with the repository, in one word: following, refused, held, suspended, unreachable.
     pub state: String,
     /// Why, and what to do: why a newer commit is not rolled out, above all.
@@ -19,7 +23,7 @@ pub struct Rollouts {
 }
 
 /// One of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
     /// Its name in `fleet.yaml`; `all` or `rest` has the machines that no other one selects.
@@ -38,7 +42,7 @@ pub struct Rollout {
 }
 
 /// What a roll-out does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum RolloutState {
     /// Its waves follow each other.
@@ -52,7 +56,7 @@ pub enum RolloutState {
 }
 
 /// A wave. Each machine is counted once; what is missing in the sum is away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Wave {
     /// How many it has.
@@ -108,6 +112,11 @@ pub enum NotPaused {
 }
 
 impl Rollouts {
+    /// The JSON Schema.
+    pub fn schema() -> serde_json::Value {
+        super::schema::<Self>("abide: how roll-outs are, as `abide rollout status -o json` says it")
+    }
+
     /// As they were written down last. Blocks.
     pub fn read(store: &dyn Store) -> Result<Self, StoreError> {
         let json = store.rollouts()?;

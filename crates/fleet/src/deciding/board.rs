@@ -121,10 +121,13 @@ fn put(store: &dyn Store, term: &Term, rollouts: &Rollouts) -> Result<(), StoreE
 }
 
 fn rollouts(source: Option<&SourceReport>, groups: &[GroupStatus]) -> Rollouts {
-    let commit = source.and_then(|source| source.in_force.clone()).unwrap_or_default();
-    let commit = commit.split('+').next().unwrap_or_default().to_owned();
+    // What tells wishes of one commit apart is nothing to people.
+    let commit = |revision: Option<&String>| {
+        revision.and_then(|revision| revision.split('+').next()).unwrap_or_default().to_owned()
+    };
     Rollouts {
-        commit,
+        commit: commit(source.and_then(|source| source.in_force.as_ref())),
+        newest: commit(source.and_then(|source| source.told.as_ref())),
         state: source.map_or("following", |source| source.state.as_str()).to_owned(),
         message: source.map(|source| source.message.clone()).unwrap_or_default(),
         rollouts: groups.iter().map(rollout).collect(),

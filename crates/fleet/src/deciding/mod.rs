@@ -12,7 +12,7 @@
 //! | `commit`, `lineage` | what a commit says, and whether the fleet may go on to it |
 //! | `wish`, `source` | what is wished |
 //! | `phase`, `machines`, `clock` | how each machine is, and how it is told |
-//! | `board` | what people see of it |
+//! | `board`, `retries` | what people see of it, and ask for |
 //! | `leader`, `journal` | who decides, and where decisions are |
 //!
 //! A hub can't make up what a machine runs: that the machine reads from the commit. So a broken `fleet.yaml`, a folder that can't
@@ -28,6 +28,7 @@ mod leader;
 mod lineage;
 mod machines;
 mod phase;
+mod retries;
 pub mod roster;
 mod source;
 mod watch;
@@ -151,7 +152,7 @@ async fn lead(
     let (board, _written) = Board::start(Arc::clone(&store), term.clone())?;
     let _watched = Watch::start(Arc::clone(&roster), hints.clone(), source.clone())?;
     let machines = Machines {
-        store,
+        store: Arc::clone(&store),
         roster: Arc::clone(&roster),
         term: term.clone(),
         source: source.clone(),
@@ -160,7 +161,7 @@ async fn lead(
         shown: Default::default(),
         wants: Default::default(),
     };
-    let means = Means { source: source.clone(), fleet, follower, roster, bell };
+    let means = Means { source: source.clone(), fleet, follower, roster: Arc::clone(&roster), bell };
     let parts = Parts {
         paths,
         // Orders have numbers that grow from one leader to the next, whatever root it has.
@@ -175,8 +176,12 @@ async fn lead(
         sweep: Box::new(|_| {}),
     };
     let follow = SourceSpec { follow: Follow::Fleet, credentials: Credentials::default(), grants: Grants::default() };
-    let agent = Agent::new(parts, Mode::Act)?.for_source(source, follow);
-    Ok(agent.serve(end).await?)
+    let agent = Agent::new(parts, Mode::Act)?.for_source(source.clone(), follow);
+    let retries = retries::carry_out(roster, store, source, agent.asker());
+    tokio::select! {
+        hold = agent.serve(end) => Ok(hold?),
+        never = retries => match never {},
+    }
 }
 
 /// Makes the one source there is.

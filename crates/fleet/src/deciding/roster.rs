@@ -7,12 +7,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+use tokio::sync::Notify;
 
 /// All machines of the fleet, as of the last look.
 pub struct Roster {
     store: Arc<dyn Store>,
     bell: Arc<Bell>,
     rows: Mutex<Rows>,
+    retry_asked: Notify,
 }
 
 #[derive(Default)]
@@ -22,12 +24,13 @@ struct Rows {
     /// Machines that changed since this was asked last.
     changed: BTreeSet<Name>,
     paused: BTreeSet<String>,
+    retries: BTreeMap<Name, i64>,
 }
 
 impl Roster {
     /// Nothing is asked yet.
     pub fn new(store: Arc<dyn Store>, bell: Arc<Bell>) -> Self {
-        Self { store, bell, rows: Mutex::default() }
+        Self { store, bell, rows: Mutex::default(), retry_asked: Notify::new() }
     }
 
     /// Brings it up to date.
@@ -37,11 +40,15 @@ impl Roster {
         if changes.upto == rows.upto {
             return Ok(());
         }
-        // Pauses raise the counter, too.
-        let paused = self.store.paused()?;
+        // What people ask raises the counter, too.
+        let (paused, retries) = (self.store.paused()?, self.store.retries()?);
         let is_news = !changes.machines.is_empty() || paused != rows.paused;
         rows.upto = changes.upto;
         rows.paused = paused;
+        if !retries.is_empty() {
+            self.retry_asked.notify_one();
+        }
+        rows.retries = retries;
         for machine in changes.machines {
             rows.changed.insert(machine.name.clone());
             rows.machines.insert(machine.name.clone(), Arc::new(machine));
@@ -66,6 +73,26 @@ impl Roster {
     /// Roll-outs that a person has paused.
     pub fn paused(&self) -> BTreeSet<String> {
         self.rows().paused.clone()
+    }
+
+    /// Machines that are to try a commit again, with the number of each asking.
+    pub(super) fn retries(&self) -> BTreeMap<Name, i64> {
+        self.rows().retries.clone()
+    }
+
+    /// That was done.
+    pub(super) fn retried(&self, name: &Name, asking: i64) {
+        let mut rows = self.rows();
+        if rows.retries.get(name) == Some(&asking) {
+            rows.retries.remove(name);
+        }
+    }
+
+    /// Waits until there may be such.
+    pub(super) async fn retry_asked(&self) {
+        if self.retries().is_empty() {
+            self.retry_asked.notified().await;
+        }
     }
 
     /// Machines that changed since this was asked last.

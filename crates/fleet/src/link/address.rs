@@ -51,6 +51,17 @@ impl FromStr for Address {
 }
 
 impl Address {
+    /// That of a name or an address, and a port.
+    pub fn of(host: &str, port: u16) -> Result<Self, BadAddress> {
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        format!("https://{host}:{port}").parse()
+    }
+
+    /// The name, or the address.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Host and port, as in a URL.
     pub(super) fn authority(&self) -> String {
         let host = if self.host.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6()) {
@@ -82,7 +93,8 @@ mod tests {
             ("https://[fd00::5]", "fd00::5", 443, "https://[fd00::5]"),
         ] {
             let address: Address = url.parse().unwrap();
-            assert_eq!((address.host.as_str(), address.port, address.to_string().as_str()), (host, port, written));
+            assert_eq!((address.host(), address.port, address.to_string().as_str()), (host, port, written));
+            assert_eq!(Address::of(host, port), Ok(address));
         }
     }
 

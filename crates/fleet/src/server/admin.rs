@@ -12,6 +12,7 @@ use crate::{
         rollout::{self, NotPaused, Pause, Rollouts},
         token::{Created, NewToken, Tokens},
     },
+    link::Address,
     protocol::{REQUEST_BYTES_MAX, RefusalCode},
     store::Millis,
 };
@@ -38,11 +39,12 @@ const ACCEPT_AGAIN: Duration = Duration::from_secs(1);
 const LABEL_CHARS_MAX: usize = 63;
 
 impl Server {
-    /// Answers at the admin socket, for ever. `port` is where machines reach this hub.
-    pub async fn serve_admin(&self, listener: UnixListener, port: u16) {
+    /// Answers at the admin socket, for ever. `reached` is where machines reach this hub.
+    pub async fn serve_admin(&self, listener: UnixListener, reached: &Address) {
+        let url: Arc<str> = reached.to_string().into();
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => self.spawn(stream, Door::Admin { port }),
+                Ok((stream, _)) => self.spawn(stream, Door::Admin { url: Arc::clone(&url) }),
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection at the admin socket");
                     sleep(ACCEPT_AGAIN).await;
@@ -68,7 +70,7 @@ impl Server {
         let inner = Arc::clone(&self.0);
         let patience = inner.limits.patience;
         let service = service_fn(move |request: Request<Incoming>| {
-            let inner = Arc::clone(&inner);
+            let (inner, door) = (Arc::clone(&inner), door.clone());
             async move {
                 let answer = Box::pin(granted(&inner, door, request)).await;
                 Ok::<_, Infallible>(answer.unwrap_or_else(|refusal| *refusal))
@@ -86,9 +88,9 @@ impl Server {
 }
 
 /// Where somebody came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Door {
-    Admin { port: u16 },
+    Admin { url: Arc<str> },
     Metrics,
 }
 
@@ -101,7 +103,7 @@ async fn granted(inner: &Arc<Inner>, door: Door, request: Request<Incoming>) -> 
     if (&method, &parts[..]) == (&Method::GET, &["metrics"]) {
         return Ok(answer::text("text/plain; version=0.0.4", metrics::text(inner)));
     }
-    let Door::Admin { port } = door else { return Err(refused_as(StatusCode::NOT_FOUND, "only /metrics is here")) };
+    let Door::Admin { url } = door else { return Err(refused_as(StatusCode::NOT_FOUND, "only /metrics is here")) };
     let body = answer::read(request.into_body(), REQUEST_BYTES_MAX).await;
     let body = body.ok_or_else(|| bad(format!("a request has at most {REQUEST_BYTES_MAX} bytes")))?;
     match (&method, &parts[..]) {
@@ -109,12 +111,14 @@ async fn granted(inner: &Arc<Inner>, door: Door, request: Request<Incoming>) -> 
         (&Method::GET, ["admin", "machines", name]) => detail(inner, &machine(name)?).await,
         (&Method::PATCH, ["admin", "machines", name]) => label(inner, machine(name)?, parse(&body)?).await,
         (&Method::DELETE, ["admin", "machines", name]) => revoke(inner, machine(name)?).await,
+        (&Method::POST, ["admin", "machines", name, "retry"]) => retry(inner, machine(name)?).await,
         (&Method::GET, ["admin", "tokens"]) => {
             let tokens = inner.with_store(|store| store.tokens()).await?;
             Ok(json(&Tokens { tokens: tokens.into_iter().map(Into::into).collect() }))
         }
-        (&Method::POST, ["admin", "tokens"]) => create(inner, port, parse(&body)?).await,
+        (&Method::POST, ["admin", "tokens"]) => create(inner, &url, parse(&body)?).await,
         (&Method::DELETE, ["admin", "tokens", id]) => remove(inner, (*id).to_owned()).await,
+        (&Method::POST, ["admin", "authority"]) => authority(inner).await,
         (&Method::GET, ["admin", "rollouts"]) => Ok(json(&inner.with_store(|store| Rollouts::read(store)).await?)),
         (&Method::PUT, ["admin", "rollouts", name]) => pause(inner, (*name).to_owned(), parse(&body)?).await,
         _ => Err(refused_as(StatusCode::NOT_FOUND, format!("{method} {} is nothing that is known here", uri.path()))),
@@ -178,7 +182,17 @@ async fn revoke(inner: &Inner, name: Name) -> Result<Answer, Refused> {
     detail(inner, &name).await
 }
 
-async fn create(inner: &Inner, port: u16, asked: NewToken) -> Result<Answer, Refused> {
+/// Who leads notices it by itself.
+async fn retry(inner: &Inner, name: Name) -> Result<Answer, Refused> {
+    let of = name.clone();
+    if !inner.with_store(move |store| store.ask_retry(&of)).await? {
+        return Err(nobody(&name));
+    }
+    tracing::info!(machine = name.as_str(), "its commit is to be tried again");
+    detail(inner, &name).await
+}
+
+async fn create(inner: &Inner, url: &str, asked: NewToken) -> Result<Answer, Refused> {
     if asked.uses == 0 || asked.seconds == 0 {
         return Err(refused(
             RefusalCode::BadRequest,
@@ -189,12 +203,13 @@ async fn create(inner: &Inner, port: u16, asked: NewToken) -> Result<Answer, Ref
     let (token, secret) = drawn.map_err(|error| refused(RefusalCode::Unavailable, error.to_string()))?;
     let id = token.id.clone();
     inner.with_store(move |store| store.put_token(&token)).await?;
-    let authority = inner.authority();
-    let host = authority.names().first().map(String::as_str).unwrap_or_default();
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let url = if port == 443 { format!("https://{host}") } else { format!("https://{host}:{port}") };
-    let token = format!("{id}.{secret}.{}", authority.root_sha256());
-    Ok(json(&Created { id, token, url }))
+    let token = format!("{id}.{secret}.{}", inner.authority().root_sha256());
+    Ok(json(&Created { id, token, url: url.to_owned() }))
+}
+
+async fn authority(inner: &Arc<Inner>) -> Result<Answer, Refused> {
+    let read = inner.reread_authority().await;
+    read.map(|()| nothing()).map_err(|why| refused_as(StatusCode::INTERNAL_SERVER_ERROR, why))
 }
 
 async fn remove(inner: &Inner, id: String) -> Result<Answer, Refused> {

@@ -38,6 +38,7 @@ mod route;
 pub mod tls;
 
 use crate::store::{Store, StoreError};
+use abide_reconcile::with_causes;
 use answer::{Refused, refused};
 use authority::{Authority, AuthorityError};
 use limits::{Addresses, Limits};
@@ -215,22 +216,27 @@ impl Inner {
     async fn keep_authority(self: &Arc<Self>) {
         loop {
             tokio::time::sleep(AUTHORITY_AGAIN).await;
-            let inner = Arc::clone(self);
-            let read = spawn_blocking(move || {
-                let authority = Arc::new(Authority::open(&inner.folder, inner.clock.now())?);
-                if !authority.issues_for(ISSUING_LEFT, inner.clock.now()) {
-                    tracing::warn!(
-                        "the issuing certificate ends within 90 days: `abide hub renew-issuing --root-key FILE`"
-                    );
-                }
-                inner.shown.change(&authority)?;
-                *inner.authority.write().unwrap_or_else(PoisonError::into_inner) = authority;
-                Ok::<(), ServeError>(())
-            });
-            if let Ok(Err(error)) = read.await {
-                tracing::warn!(%error, "the authority can't be read again: the hub goes on with what it has");
+            if let Err(why) = self.reread_authority().await {
+                tracing::warn!(why, "the authority can't be read again: the hub goes on with what it has");
             }
         }
+    }
+
+    /// Takes what is in the authority's folder now, or says why it can't.
+    async fn reread_authority(self: &Arc<Self>) -> Result<(), String> {
+        let inner = Arc::clone(self);
+        let read = spawn_blocking(move || {
+            let authority = Arc::new(Authority::open(&inner.folder, inner.clock.now())?);
+            if !authority.issues_for(ISSUING_LEFT, inner.clock.now()) {
+                tracing::warn!(
+                    "the issuing certificate ends within 90 days: `abide hub renew-issuing --root-key FILE`"
+                );
+            }
+            inner.shown.change(&authority)?;
+            *inner.authority.write().unwrap_or_else(PoisonError::into_inner) = authority;
+            Ok::<(), ServeError>(())
+        });
+        read.await.map_err(|error| error.to_string())?.map_err(|error| with_causes(&error))
     }
 }
 

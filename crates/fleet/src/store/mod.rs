@@ -47,7 +47,7 @@ pub struct Term {
 pub struct Changes {
     /// Each machine that did, as it is now.
     pub machines: Vec<Machine>,
-    /// What to ask for next: all up to here was seen. It is raised by pauses as well.
+    /// What to ask for next: all up to here was seen. It is raised by what people ask of roll-outs as well.
     pub upto: i64,
 }
 
@@ -123,4 +123,11 @@ pub trait Store: Send + Sync {
     fn set_paused(&self, rollout: &str, paused: bool) -> Result<(), StoreError>;
     /// Which are.
     fn paused(&self) -> Result<BTreeSet<String>, StoreError>;
+
+    /// Asks that a machine tries a commit again which failed there. False if there is no such machine.
+    fn ask_retry(&self, name: &Name) -> Result<bool, StoreError>;
+    /// For which machines that was asked and not done, and the number of each asking.
+    fn retries(&self) -> Result<BTreeMap<Name, i64>, StoreError>;
+    /// This asking was granted; a later one was not.
+    fn retried(&self, name: &Name, asking: i64) -> Result<(), StoreError>;
 }

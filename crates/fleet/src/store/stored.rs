@@ -5,7 +5,7 @@ use super::{
     Written,
     gather::Gather,
     sql::{Access, Database, End, Statements, failed, postgres::Postgres, sqlite::Sqlite},
-    table::{self, hubs, journal, leader, machines, rollouts, tokens},
+    table::{self, hubs, journal, leader, machines, retries, rollouts, tokens},
     token::Entry,
 };
 use crate::protocol::Happening;
@@ -339,5 +339,23 @@ impl Store for Stored {
 
     fn paused(&self) -> Result<BTreeSet<String>, StoreError> {
         self.read("listing the roll-outs that are paused", rollouts::paused)
+    }
+
+    fn ask_retry(&self, name: &Name) -> Result<bool, StoreError> {
+        self.change("asking that a commit is tried again", |to, version| {
+            let is_known = machines::get(to, name)?.is_some();
+            if is_known {
+                retries::ask(to, name, version)?;
+            }
+            Ok(is_known)
+        })
+    }
+
+    fn retries(&self) -> Result<BTreeMap<Name, i64>, StoreError> {
+        self.read("listing which commits are to be tried again", retries::all)
+    }
+
+    fn retried(&self, name: &Name, asking: i64) -> Result<(), StoreError> {
+        self.write("noting that a commit is tried again", |to| retries::done(to, name, asking))
     }
 }

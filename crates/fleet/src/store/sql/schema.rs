@@ -10,6 +10,7 @@
 //! | `journal` | a frame of a source's journal |
 //! | `rollout` | what is shown of roll-outs; only one |
 //! | `paused` | a roll-out that is |
+//! | `retry` | a machine whose bad commit is to be tried again, and the number of that asking |
 
 use super::{End, Statements};
 use crate::store::StoreError;
@@ -60,7 +61,8 @@ CREATE TABLE journal (
     PRIMARY KEY (source, number)
 );
 CREATE TABLE rollout (shown TEXT NOT NULL);
-CREATE TABLE paused (rollout TEXT NOT NULL PRIMARY KEY)";
+CREATE TABLE paused (rollout TEXT NOT NULL PRIMARY KEY);
+CREATE TABLE retry (machine TEXT NOT NULL PRIMARY KEY, asking BIGINT NOT NULL)";
 
 /// Makes the tables what this release knows. Nobody else does so meanwhile.
 pub(super) fn migrate(to: &mut dyn Statements, database: &str) -> Result<End, StoreError> {

@@ -4,6 +4,7 @@ pub(super) mod hubs;
 pub(super) mod journal;
 pub(super) mod leader;
 pub(super) mod machines;
+pub(super) mod retries;
 pub(super) mod rollouts;
 pub(super) mod tokens;
 
