@@ -39,6 +39,13 @@ pub enum Reason {
         /// So many units.
         count: usize,
     },
+    /// Few, but they are what is left of many that were missing at once.
+    Rest {
+        /// So many.
+        count: usize,
+        /// Of so many.
+        missing: usize,
+    },
     /// Data goes with these.
     Deletes(Vec<UnitId>),
 }
@@ -74,7 +81,7 @@ impl Source {
                 (gone + removals.len(), self.accepted.owned_before.max(gone) + removals.len())
             }
         };
-        let reasons = reasons(&removals, count, owned, limits);
+        let reasons = reasons(&removals, count, owned, wish.missing_at_once(), limits);
         if removals.is_empty() || reasons.is_empty() || mutant::is(Mutant::GuardOff) {
             return Ok(());
         }
@@ -96,12 +103,21 @@ impl Complete {
     }
 }
 
-fn reasons(removals: &BTreeMap<UnitId, Reclaim>, count: usize, owned: usize, limits: &Limits) -> Vec<Reason> {
+fn reasons(
+    removals: &BTreeMap<UnitId, Reclaim>,
+    count: usize,
+    owned: usize,
+    missing: usize,
+    limits: &Limits,
+) -> Vec<Reason> {
     let mut reasons = Vec::new();
+    let is_many = |count: usize| count > limits.removals_max && count * 100 > owned * limits.removals_percent_max;
     if count == owned {
         reasons.push(Reason::Everything { count });
-    } else if count > limits.removals_max && count * 100 > owned * limits.removals_percent_max {
+    } else if is_many(count) {
         reasons.push(Reason::Many { count, owned });
+    } else if missing > count && (missing >= owned || is_many(missing)) {
+        reasons.push(Reason::Rest { count, missing });
     }
     let deleted = removals.iter().filter(|(_, reclaim)| **reclaim == Reclaim::Delete);
     let deleted: Vec<UnitId> = deleted.map(|(unit, _)| unit.clone()).collect();
@@ -134,6 +150,9 @@ impl fmt::Display for Reason {
             }
             Self::Everything { count: 1 } => f.write_str("removes everything it owns (1 unit)"),
             Self::Everything { count } => write!(f, "removes everything it owns ({count} units)"),
+            Self::Rest { count, missing } => {
+                write!(f, "removes {count} of {missing} units that were missing at once")
+            }
             Self::Deletes(units) => {
                 let names: Vec<String> = units.iter().map(|unit| format!("{}/{}", unit.kind, unit.name)).collect();
                 write!(f, "deletes the data of {} (reclaim: Delete)", names.join(", "))

@@ -37,6 +37,8 @@ pub struct Complete {
     digest: Digest,
     units: BTreeMap<UnitId, Arc<Want>>,
     confirmed: BTreeSet<UnitId>,
+    /// See [`Complete::missing`].
+    missing_at_once: usize,
     /// See [`Complete::with_groups`].
     groups: Arc<BTreeMap<Name, Group>>,
 }
@@ -217,7 +219,8 @@ impl Complete {
         for (unit, want) in &units {
             text.push_str(&format!("{unit} {}\n", want.digest));
         }
-        Ok(Self { digest: Digest::of(text.as_bytes()), units, confirmed: BTreeSet::new(), groups: Arc::default() })
+        let (confirmed, missing_at_once, groups) = Default::default();
+        Ok(Self { digest: Digest::of(text.as_bytes()), units, confirmed, missing_at_once, groups })
     }
 
     /// The same wish, where somebody said of each of these units that it is to go, and of its data what its `reclaim` says:
@@ -231,6 +234,18 @@ impl Complete {
     /// Units that are not wanted, and of which somebody said so.
     pub fn confirmed(&self) -> &BTreeSet<UnitId> {
         &self.confirmed
+    }
+
+    /// The same wish, of a source whose units come one by one: so many were missing at once, without a word. What comes back
+    /// makes those that are still missing fewer, but not their loss more believable: the guard judges them as if all were.
+    #[must_use]
+    pub fn missing(self, at_once: usize) -> Self {
+        Self { missing_at_once: at_once, ..self }
+    }
+
+    /// So many units were missing at once.
+    pub(crate) fn missing_at_once(&self) -> usize {
+        self.missing_at_once
     }
 
     /// Who calls this has checked the groups.

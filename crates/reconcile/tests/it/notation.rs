@@ -15,15 +15,20 @@ pub(crate) fn source(name: &str) -> SourceId {
     SourceId(Name::new(name).unwrap())
 }
 
-/// The wish that these lines write down. A line `confirms UNIT UNIT …` says what somebody wants to go; a unit of another
-/// scope than the source's has that before it: `b:Container/web {image: web:1}`.
+/// The wish that these lines write down. A line `confirms UNIT UNIT …` says what somebody wants to go, and `missing 5` how
+/// many were missing at once; a unit of another scope than the source's has that before it: `b:Container/web {image: web:1}`.
 pub(crate) fn wish<'a>(source: &SourceId, lines: impl IntoIterator<Item = &'a str>) -> Arc<Complete> {
     let mut confirmed = Vec::new();
+    let mut missing = 0;
     let mut groups = BTreeMap::new();
     let mut scopes: BTreeMap<Name, String> = BTreeMap::new();
     for line in lines.into_iter().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(units) = line.strip_prefix("confirms ") {
             confirmed.extend(units.split(' ').map(unit));
+            continue;
+        }
+        if let Some(count) = line.strip_prefix("missing ") {
+            missing = count.parse().unwrap();
             continue;
         }
         if line.starts_with("Group/") {
@@ -44,7 +49,7 @@ pub(crate) fn wish<'a>(source: &SourceId, lines: impl IntoIterator<Item = &'a st
         parsed.unwrap_or_else(|mistakes| panic!("{documents}\n{mistakes:#?}")).units
     });
     let wish = Complete::new(units.map(|unit| Arc::new(Want::new(unit)))).unwrap();
-    Arc::new(wish.confirming(confirmed).with_groups(groups).unwrap())
+    Arc::new(wish.confirming(confirmed).missing(missing).with_groups(groups).unwrap())
 }
 
 /// A group is its name and its waves, and words that say what differs: `Group/web u0 | u1 u2, unavailable 2, soak 10, within
