@@ -75,6 +75,10 @@ pub trait Reporter: Send + Sync {
     /// The source itself changed.
     fn source(&self, source: SourceReport);
 
+    /// What the machine's other sources wish, if that changed: they have it, whatever this one says. Only where each unit
+    /// stands for itself is there anything to be done about it; other sources are refused as a whole where they clash.
+    fn others(&self, _units: Arc<BTreeMap<UnitId, SourceId>>) {}
+
     /// How far the groups of the source's wish are, if that changed. Most sources have none.
     fn groups(&self, _groups: Vec<GroupStatus>) {}
 

@@ -3,7 +3,7 @@
 //! One telling is under way at a time, so that what is newer never comes first; what changes meanwhile waits for the next.
 
 use crate::port::{Reporter, SourceReport, UnitReport};
-use abide_reconcile::{GroupStatus, UnitId};
+use abide_reconcile::{GroupStatus, SourceId, UnitId};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -27,6 +27,8 @@ pub(crate) struct Telling {
     source: Option<SourceReport>,
     /// And of its groups.
     groups: Vec<GroupStatus>,
+    /// And of what other sources wish.
+    others: Arc<BTreeMap<UnitId, SourceId>>,
 }
 
 /// What is to be told next.
@@ -47,6 +49,7 @@ impl Telling {
             is_under_way: false,
             source: None,
             groups: Vec::new(),
+            others: Arc::default(),
         }
     }
 
@@ -96,6 +99,14 @@ impl Telling {
         if self.source.as_ref() != Some(&source) {
             self.source = Some(source.clone());
             self.reporter.source(source);
+        }
+    }
+
+    /// Tells what other sources wish, if that is news.
+    pub(crate) fn tell_others(&mut self, others: BTreeMap<UnitId, SourceId>) {
+        if *self.others != others {
+            self.others = Arc::new(others);
+            self.reporter.others(Arc::clone(&self.others));
         }
     }
 

@@ -274,6 +274,8 @@ impl Driver {
         entries.push(Entry::Accepted(journal::Accepted { generation, commit, summary, owned_before, removals }));
         self.write_all(source, entries, move |driver, result| {
             let now = driver.clock.now();
+            // What the wish before had is free for others.
+            driver.wishes_changed = true;
             driver.core.handle(now, Event::Accepted { ticket, result });
         });
     }

@@ -97,6 +97,8 @@ pub(crate) struct Driver {
     previewed: VecDeque<Permit>,
     early: Early,
     listeners: u64,
+    /// A source wishes something else since reporters were told what the others wish.
+    wishes_changed: bool,
     patience: Time,
     reach: Reach,
     /// A source that has yet to be registered, as this agent is there for it.
@@ -129,6 +131,7 @@ impl Loop {
             previewed: VecDeque::new(),
             early: Early::new(start.clock.now()),
             listeners: 0,
+            wishes_changed: false,
             patience: start.patience,
             reach: start.reach,
             purpose: start.purpose,

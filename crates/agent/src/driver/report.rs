@@ -21,6 +21,9 @@ impl Driver {
                 telling.changed(&changed, |unit| self.core.source_of(unit) == Some(id));
             }
         }
+        if std::mem::take(&mut self.wishes_changed) {
+            self.tell_of_others();
+        }
         // Before that, all would seem to be gone.
         if !self.early.has_seen_all {
             return;
@@ -33,6 +36,17 @@ impl Driver {
             let groups = groups.iter().filter(|group| group.id.source == id).cloned().collect();
             if let Some(telling) = self.followed.get_mut(&id).and_then(|followed| followed.telling.as_mut()) {
                 telling.tell_groups(groups);
+            }
+        }
+    }
+
+    /// Tells each reporter what the other sources wish.
+    fn tell_of_others(&mut self) {
+        let told = self.followed.values().filter(|followed| followed.telling.is_some());
+        for id in told.map(|followed| followed.id.clone()).collect::<Vec<SourceId>>() {
+            let others = self.wishes_of_others(&id).map(|(unit, source)| (unit.clone(), source.clone())).collect();
+            if let Some(telling) = self.followed.get_mut(&id).and_then(|followed| followed.telling.as_mut()) {
+                telling.tell_others(others);
             }
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     port::{Opened, Opening},
     telling::Telling,
 };
-use abide_reconcile::{Accepted, Event, Fault, Progress, Revision, SourceId, Wish, with_causes};
+use abide_reconcile::{Accepted, Event, Fault, Progress, Revision, SourceId, UnitId, Wish, with_causes};
 use std::sync::Arc;
 
 impl Driver {
@@ -164,6 +164,7 @@ impl Driver {
             Ok(listener) => {
                 followed.listener = Some(listener);
                 followed.telling = telling;
+                self.wishes_changed = true;
                 followed.said = said.map(|commit| (number, commit));
             }
             Err(error) => self.lost(id, &Fault::Again(format!("no thread for the source: {error}").into())),
@@ -272,26 +273,33 @@ impl Driver {
             }
         };
         self.ring.tell("source", About { source: Some(id), commit: Some(&revision.commit), unit: None }, text);
+        self.wishes_changed = true;
         self.core.handle(now, Event::Wish { source: id.clone(), generation, wish });
     }
 
     /// Why two sources can't both have their way, if they can't: a namespace of a cluster may be called as a source is.
     fn contested(&self, id: &SourceId, wish: &Wish) -> Option<String> {
         let Wish::Complete(wish) = wish else { return None };
-        let others = self.followed.values().filter(|other| other.id != *id && other.is_registered());
-        others.into_iter().find_map(|other| {
-            let told = other.newest()?.complete.as_ref()?;
-            let unit = wish.units().keys().find(|unit| told.units().contains_key(*unit))?;
-            let name = &other.id;
-            Some(format!(
-                "{unit} is wished by source {name} too: rename one, or give that source up (`abide source remove {name}`)"
-            ))
+        let (unit, name) = self.wishes_of_others(id).find(|(unit, _)| wish.units().contains_key(*unit))?;
+        Some(format!(
+            "{unit} is wished by source {name} too: rename one, or give that source up (`abide source remove {name}`)"
+        ))
+    }
+
+    /// What the other sources wish, in force or about to be. What is refused of them is nobody's wish.
+    pub(super) fn wishes_of_others(&self, id: &SourceId) -> impl Iterator<Item = (&UnitId, &SourceId)> {
+        let others = self.followed.values().filter(move |other| other.id != *id && other.is_registered());
+        others.flat_map(|other| {
+            let in_force = other.state.accepted.as_ref().map_or(0, |accepted| accepted.generation);
+            let told = other.told.range(in_force..).filter_map(|(_, told)| told.complete.as_ref());
+            told.flat_map(|complete| complete.units().keys()).map(|unit| (unit, &other.id))
         })
     }
 
     pub(super) fn tell_withdrawn(&mut self, id: &SourceId) {
         let now = self.clock.now();
         let Some(followed) = self.followed.get_mut(id) else { return };
+        self.wishes_changed = true;
         followed.listener = None;
         followed.telling = None;
         followed.waiting = None;
