@@ -149,6 +149,11 @@ impl ApiServer {
         self.processes.while_stopped(|data| fs::remove_dir_all(data).unwrap());
     }
 
+    /// Has etcd forget all that was before now, as the server has it do every few minutes: nobody can go on from there.
+    pub fn compact(&self) {
+        self.processes.compact();
+    }
+
     fn write_kubeconfig(&self, name: &str, token: &str) -> PathBuf {
         let authority = self.processes.file("ca.pem");
         let config = serde_json::json!({

@@ -9,10 +9,11 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::{Value, json};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -85,6 +86,24 @@ impl Processes {
         end(&mut self.etcd, Signal::SIGTERM);
         work(&self.data());
         self.back();
+    }
+
+    /// Has etcd forget what was before its present revision.
+    pub(super) fn compact(&self) {
+        let status = self.ask_etcd("maintenance/status", &json!({}));
+        let revision = &status["header"]["revision"];
+        assert!(revision.is_string(), "etcd says {status}");
+        self.ask_etcd("kv/compaction", &json!({ "revision": revision, "physical": true }));
+    }
+
+    fn ask_etcd(&self, what: &str, question: &Value) -> Value {
+        let url = format!("http://127.0.0.1:{}/v3/{what}", self.etcd_ports[0].number);
+        let output =
+            Command::new("curl").args(["--silent", "--fail-with-body", "--data", &question.to_string(), &url]).output();
+        let Output { status, stdout, .. } = output.unwrap_or_else(|error| panic!("this test needs curl: {error}"));
+        let said = String::from_utf8_lossy(&stdout);
+        assert!(status.success(), "asking etcd for {what}: {said}{}", self.log("etcd"));
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("asking etcd for {what}: {error}: {said}"))
     }
 
     /// The end of what a program of it logged.
