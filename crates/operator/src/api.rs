@@ -8,6 +8,7 @@ use kube::{
     core::DynamicObject,
     runtime::watcher::{self, InitialListStrategy},
 };
+use tokio::time::{Instant, sleep_until};
 
 /// What the API server takes as an Event's note, in bytes.
 const NOTE_MAX: usize = 1000;
@@ -64,6 +65,14 @@ pub(crate) fn watch_status(error: &watcher::Error) -> Option<u16> {
         | watcher::Error::WatchFailed(error) => status(error),
         watcher::Error::WatchError(status) => Some(status.code),
         watcher::Error::NoResourceVersion => None,
+    }
+}
+
+/// Waits for that time; for ever if there is none.
+pub(crate) async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,6 +4,7 @@ use super::FINALIZER;
 use crate::{
     api,
     documents::{DataName, DataState, Life, Meta, Object},
+    placement::ASSIGNMENT,
 };
 use abide_spec::{Kind, UnitId, unit::Data};
 use k8s_openapi::{
@@ -25,6 +26,8 @@ pub(crate) struct Seen {
     pub(crate) status: Value,
     /// Where it is to be.
     pub(crate) node: Option<String>,
+    /// Whether the controller chose that node: the finalizer came with it, and is that node's.
+    pub(crate) is_placed: bool,
 }
 
 impl Seen {
@@ -34,6 +37,9 @@ impl Seen {
         let id = api::unit(kind, &metadata)?;
         let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
         let node = spec.get("node").and_then(Value::as_str).filter(|node| !node.is_empty()).map(str::to_owned);
+        let annotations = metadata.annotations.unwrap_or_default();
+        let placed = annotations.get(ASSIGNMENT).and_then(|assignment| assignment.split_once(' '));
+        let is_placed = placed.is_some_and(|(_, placed)| node.as_deref() == Some(placed));
         let finalizers = metadata.finalizers.unwrap_or_default();
         let life = match metadata.deletion_timestamp {
             None => Life::Living,
@@ -52,6 +58,7 @@ impl Seen {
             finalizers,
             status: data.get_mut("status").map(Value::take).unwrap_or_default(),
             node,
+            is_placed,
         })
     }
 
@@ -59,10 +66,11 @@ impl Seen {
         &self.object.id
     }
 
-    /// Whether the agent of another node, which the object was given to, has taken it up: our finalizer is that one's then.
+    /// Whether another node, which the object was given to, has taken it up: our finalizer is that one's then.
     pub(crate) fn is_taken_from(&self, node: &str) -> bool {
         let told = self.status.get("node").and_then(Value::as_str);
-        self.node.as_deref() != Some(node) && told.is_some() && told == self.node.as_deref()
+        let is_told = told.is_some() && told == self.node.as_deref();
+        self.node.as_deref() != Some(node) && (self.is_placed || is_told)
     }
 
     /// Whether `other` is an earlier state of the same object.
@@ -137,6 +145,7 @@ mod tests {
         let newer = Seen::read(Kind::Container, object("1000")).unwrap();
         assert!(newer.is_newer_than(&seen) && !seen.is_newer_than(&newer));
     }
+
     #[test]
     fn the_new_node_has_it_once_its_agent_has_written_so() {
         let mut seen = Seen::read(Kind::Container, object("1")).unwrap();
@@ -151,6 +160,16 @@ mod tests {
             seen.node = asked.map(str::to_owned);
             seen.status = json!({ "node": told });
             assert_eq!(seen.is_taken_from("n1"), expected, "{asked:?} {told:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_controller_gave_to_a_node_is_that_ones_at_once() {
+        for (assignment, expected) in [("3-17 n2", true), ("3-17 n1", false)] {
+            let mut object = object("1");
+            object.metadata.annotations = Some([(ASSIGNMENT.to_owned(), assignment.to_owned())].into());
+            object.data["spec"]["node"] = "n2".into();
+            assert_eq!(Seen::read(Kind::Container, object).unwrap().is_taken_from("n1"), expected, "{assignment}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | step | what is written |
 //! |---|---|
-//! | start | `spec.node`, and the annotation with the order's number |
+//! | start | `spec.node`, the annotation with the order's number, and the finalizer of that node's agent: a write less for each object |
 //! | stop, its node answers | no `spec.node`; the step is over when that node's agent has removed the finalizer |
 //! | stop, its node is gone | no `spec.node`, and no finalizer of ours: nobody there will remove it |
 //! | stop, the object is being deleted and its node is gone | no finalizer of ours |
@@ -115,7 +115,12 @@ impl Assigner {
             return Err(Fault::Again("it was changed meanwhile".into()));
         }
         let annotations = json!({ASSIGNMENT: format!("{order} {node}"), LEAVING: null, FORCE_RELEASE: null});
-        self.write(&held, json!({"metadata": {"annotations": annotations}, "spec": {"node": node}}))
+        let mut finalizers = held.finalizers.clone();
+        if !held.object.is_kept {
+            finalizers.push(FINALIZER.to_owned());
+        }
+        let metadata = json!({"annotations": annotations, "finalizers": finalizers});
+        self.write(&held, json!({"metadata": metadata, "spec": {"node": node}}))
     }
 
     fn release(&self, unit: &UnitId, instance: InstanceId) -> Result<(), Fault> {
@@ -153,7 +158,8 @@ impl Assigner {
         if held.object.is_terminating {
             return Err(yet_to_clear(node));
         }
-        self.write(held, json!({"metadata": {"annotations": {LEAVING: "true"}}, "spec": {"node": null}}))?;
+        // By the node's name its agent may still write to it.
+        self.write(held, json!({"metadata": {"annotations": {LEAVING: node}}, "spec": {"node": null}}))?;
         if held.object.is_kept { Err(yet_to_clear(node)) } else { Ok(()) }
     }
 

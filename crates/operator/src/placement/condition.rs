@@ -54,6 +54,11 @@ impl Reason {
     const ALL: [Self; 6] =
         [Self::Assigned, Self::Unschedulable, Self::NoNode, Self::NoAgent, Self::NodeSilent, Self::NodeLost];
 
+    /// Whether a condition's reason is one of the controller's.
+    pub(super) fn is_ours(reason: &str) -> bool {
+        Self::ALL.into_iter().any(|ours| ours.as_str() == reason)
+    }
+
     /// As conditions and Events have it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -109,9 +114,7 @@ pub fn said(object: &Object, nodes: &Nodes, place: &Place) -> Option<Vec<Said>> 
 /// The conditions that have to be written so that all of this is said, and no more; none if it is so.
 pub fn differing(said: &[Said], present: &[Condition], generation: i64, now: Timestamp) -> Option<Vec<Condition>> {
     let find = |kind: &str| present.iter().find(|condition| condition.kind == kind);
-    let is_ours = |condition: &&Condition| {
-        condition.kind == SCHEDULED || Reason::ALL.into_iter().any(|reason| condition.reason == reason.as_str())
-    };
+    let is_ours = |condition: &&Condition| condition.kind == SCHEDULED || Reason::is_ours(&condition.reason);
     let is_said = |condition: &Condition| said.iter().any(|said| said.kind == condition.kind);
     let is_left = present.iter().filter(is_ours).any(|condition| !is_said(condition));
     let is_new = |said: &Said| {

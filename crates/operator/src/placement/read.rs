@@ -27,7 +27,7 @@ use std::{
 /// node, a person wrote the node.
 pub const ASSIGNMENT: &str = "abide.dev/assignment";
 
-/// The annotation that is there while the node that an object was taken from has yet to clear it away.
+/// The annotation that names the node that an object was taken from, while that has yet to clear it away.
 pub(super) const LEAVING: &str = "abide.dev/leaving";
 
 /// The annotation by which a person gives up what a silent node has of an object.
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(seat(json!({"node": null}), json!({ASSIGNMENT: "3-17 n1"})), Seat::Free, "a person took it away");
         let moved = seat(json!({"node": "n2"}), json!({ASSIGNMENT: "3-17 n1"}));
         assert_eq!(moved, Seat::Pinned("n2".to_owned()), "a person moved it");
-        let leaving = json!({ASSIGNMENT: "3-17 n1", LEAVING: "true"});
+        let leaving = json!({ASSIGNMENT: "3-17 n1", LEAVING: "n1"});
         assert_eq!(seat(json!({}), leaving), Seat::Leaving("n1".to_owned(), order));
     }
 }

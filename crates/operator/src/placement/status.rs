@@ -28,10 +28,13 @@ use kube::{
 use serde_json::json;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 /// The field manager of all that the controller writes.
 pub(super) const MANAGER: &str = "abide-controller";
@@ -41,6 +44,13 @@ const WRITES_MAX: usize = 8;
 
 /// What failed is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// That an object got a node is said when nothing was written to it for so long, and nothing is being placed: its node tells that
+/// already, and where many objects are new other writes are more urgent. What a person has to know is said at once.
+const CALM: Duration = Duration::from_secs(2);
+
+/// But it is put off no longer than this.
+const PUT_OFF_MAX: Duration = Duration::from_secs(30);
 
 /// What a request may take: less than what is left of the Lease when nobody may begin to write any more.
 pub(super) const REQUEST_MAX: Duration = Duration::from_secs(4);
@@ -59,6 +69,9 @@ struct Wanted {
     conditions: Vec<Condition>,
     /// What a person would want to see.
     event: Option<(Reason, String)>,
+    /// Since when this is to be written to this version.
+    since: Instant,
+    not_before: Instant,
 }
 
 /// What the writer writes with.
@@ -72,17 +85,31 @@ pub(super) struct Writer {
 impl Statuses {
     /// Says how it stands with everything: what differs is written.
     pub(super) fn show(&self, sight: &Sight, nodes: &Nodes, places: &BTreeMap<UnitId, Place>) {
-        let now = Timestamp::now();
+        let (now, time_of_day) = (Instant::now(), Timestamp::now());
+        let is_outstanding = |held: &Held| match places.get(&held.object.id) {
+            Some(Place::On(node)) => held.object.node() != Some(node),
+            _ => false,
+        };
+        let is_placing = sight.all_held().any(is_outstanding);
+        let mut shown = self.lock();
+        let before = std::mem::take(&mut *shown);
         let wanted = sight.all_held().filter_map(|held| {
             let id = &held.object.id;
             let said = said(&held.object, nodes, places.get(id)?)?;
-            let conditions = differing(&said, &held.conditions, held.generation, now)?;
+            let conditions = differing(&said, &held.conditions, held.generation, time_of_day)?;
+            let same = before.get(id).filter(|before| before.version == held.version);
+            let since = same.map_or(now, |before| before.since);
+            let not_before = match (is_urgent(&said, held), is_placing) {
+                (true, _) => since,
+                (false, false) => since + CALM,
+                (false, true) => (now + CALM).min(since + PUT_OFF_MAX),
+            };
             let (uid, version) = (held.uid.clone(), held.version.clone());
-            Some((id.clone(), Wanted { uid, version, conditions, event: event(&said, held) }))
+            Some((id.clone(), Wanted { uid, version, conditions, event: event(&said, held), since, not_before }))
         });
-        let wanted: BTreeMap<_, _> = wanted.collect();
-        let is_any = !wanted.is_empty();
-        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+        shown.extend(wanted);
+        let is_any = !shown.is_empty();
+        drop(shown);
         if is_any {
             self.bell.notify_one();
         }
@@ -91,24 +118,38 @@ impl Statuses {
     /// Writes until it is aborted.
     pub(super) async fn write(self: Arc<Self>, writer: Writer) {
         loop {
-            self.bell.notified().await;
-            let wanted = std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
-            let written =
-                stream::iter(wanted).map(|(id, wanted)| writer.write(id, wanted)).buffer_unordered(WRITES_MAX);
+            let due = self.due();
+            if due.is_empty() {
+                let next = self.lock().values().map(|wanted| wanted.not_before).min();
+                tokio::select! { () = self.bell.notified() => {}, () = api::until(next) => {} }
+                continue;
+            }
+            let written = stream::iter(due).map(|(id, wanted)| writer.write(id, wanted)).buffer_unordered(WRITES_MAX);
             let failed: Vec<(UnitId, Wanted)> = written.filter_map(|failed| async { failed }).collect().await;
-            if !failed.is_empty() {
-                let again = Arc::clone(&self);
-                tokio::spawn(async move {
-                    tokio::time::sleep(AGAIN).await;
-                    let mut wanted = again.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-                    for (id, failed) in failed {
-                        wanted.entry(id).or_insert(failed);
-                    }
-                    again.bell.notify_one();
-                });
+            let not_before = Instant::now() + AGAIN;
+            let mut shown = self.lock();
+            for (id, failed) in failed {
+                shown.entry(id).or_insert(Wanted { not_before, ..failed });
             }
         }
     }
+
+    /// Takes what is to be written now.
+    fn due(&self) -> BTreeMap<UnitId, Wanted> {
+        let now = Instant::now();
+        self.lock().extract_if(.., |_, wanted| wanted.not_before <= now).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<UnitId, Wanted>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether there is more to say than that the object got a node.
+fn is_urgent(said: &[Said], held: &Held) -> bool {
+    let is_news = |reason: &str| reason != Reason::Assigned.as_str();
+    let was_said = held.conditions.iter().filter(|condition| Reason::is_ours(&condition.reason));
+    said.iter().any(|said| said.reason != Reason::Assigned) || was_said.into_iter().any(|was| is_news(&was.reason))
 }
 
 /// The first thing that is said with a reason that wasn't said before.

@@ -126,7 +126,9 @@ impl<Read, All, One, Gone, Unit> Noting<Read, All, One, Gone, Unit> {
             if api::lists_plainly(&mut config, code) {
                 continue;
             }
-            if code != Some(410) {
+            if code == Some(410) {
+                tracing::info!(?part, "the API server has forgotten where a watch was (410); it begins with a list");
+            } else {
                 shared.note(|sight| sight.lost_sight(part, words::of_watch(part, &error)));
             }
             sleep(DefaultBackoff::next(&mut delays).unwrap_or_default()).await;
