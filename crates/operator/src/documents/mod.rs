@@ -8,6 +8,7 @@
 //! |---|---|
 //! | can be read, agrees with the others, has our finalizer | as it is |
 //! | is mistaken, or names what can't be read | as it last was, with what that needs; else not |
+//! | is what another source of this machine wishes | not |
 //! | has yet to get our finalizer | not yet |
 //! | is being deleted, and others need it | as long as they do |
 //! | is being deleted | not any more, and that is confirmed |
@@ -26,7 +27,7 @@ mod tests;
 
 pub use object::{DataName, DataState, Life, Meta, Object, Sort};
 
-use abide_reconcile::{Claim, Want};
+use abide_reconcile::{Claim, SourceId, Want};
 use abide_spec::{Scope, UnitId, kind::Grants};
 use namespace::{Judged, Scene};
 use std::{
@@ -43,6 +44,8 @@ pub struct World {
     pub data: BTreeMap<DataName, DataState>,
     /// Objects of which it is confirmed that they left: deleted while nobody looked, or given to another node.
     pub left: BTreeSet<UnitId>,
+    /// Units that another source of this machine wishes: a repository that is called as a namespace is.
+    pub others: Arc<BTreeMap<UnitId, SourceId>>,
 }
 
 /// How an object stands.

@@ -11,7 +11,7 @@
 //! Each object falls once at most: from now to before, or out if there is no before. So it ends.
 
 use super::{DataName, DataState, Life, Object, Standing, World, tree, words};
-use abide_reconcile::{Claim, Want};
+use abide_reconcile::{Claim, SourceId, Want};
 use abide_spec::{Context, Diagnostic, Scope, UnitId, kind::Grants, parse_apart};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,6 +45,8 @@ pub(super) struct Scene<'a> {
     /// Which place each has among them.
     places: BTreeMap<&'a UnitId, usize>,
     data: &'a BTreeMap<DataName, DataState>,
+    /// What other sources of this machine wish.
+    others: &'a BTreeMap<UnitId, SourceId>,
     before: &'a Wants,
     /// Host ports that other namespaces have.
     taken: &'a BTreeMap<Claim, UnitId>,
@@ -74,7 +76,8 @@ impl<'a> Scene<'a> {
         objects.sort_by(|one, other| (&one.meta.created, &one.id).cmp(&(&other.meta.created, &other.id)));
         let places = objects.iter().enumerate().map(|(place, object)| (&object.id, place)).collect();
         let (falls, gone) = Default::default();
-        Self { scope, objects, places, data: &world.data, before, taken, grants, falls, gone, wants_ports: false }
+        let (data, others) = (&world.data, &*world.others);
+        Self { scope, objects, places, data, others, before, taken, grants, falls, gone, wants_ports: false }
     }
 
     pub(super) fn judge(mut self) -> Judged {
@@ -100,9 +103,13 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Objects can't be judged before all that they name was heard of.
+    /// Objects can't be judged before all that they name was heard of. What another source wishes is that one's.
     fn read_data(&mut self) {
         for object in self.objects.clone() {
+            if let (Some(source), None) = (self.others.get(&object.id), self.before.get(&object.id)) {
+                self.falls.insert(object.id.clone(), Fall::Mistaken(words::of_another(&object.id, source)));
+                continue;
+            }
             for name in &object.names {
                 let fall = match self.data.get(name) {
                     None => Fall::Pending(format!("{name} is being read")),

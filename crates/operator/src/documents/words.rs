@@ -1,6 +1,7 @@
 //! Mistakes in words, for a condition of the object that has them.
 
 use super::{DataName, Sort};
+use abide_reconcile::SourceId;
 use abide_spec::{Diagnostic, UnitId, UnitRef};
 
 /// More of them help nobody at once.
@@ -40,6 +41,15 @@ pub(super) fn together(mut mistakes: Vec<String>) -> String {
         mistakes.push(format!("and {more} more mistakes"));
     }
     mistakes.join("; ")
+}
+
+/// Who has what an object would be.
+pub(super) fn of_another(unit: &UnitId, source: &SourceId) -> String {
+    format!(
+        "source {source} of this node, which is called as the namespace is, wishes {}/{} too: rename one of the two, or give \
+         that source up (`abide source remove {source}` on the node)",
+        unit.kind, unit.name
+    )
 }
 
 /// Why nothing can be read, and what lets agents read it.

@@ -5,6 +5,7 @@
 
 use super::{
     object::Seen,
+    passing::Passing,
     status::{self, Facts},
 };
 use crate::{
@@ -12,13 +13,17 @@ use crate::{
     documents::{Life, Standing},
 };
 use abide_agent::{Happened, Reporter, SourceReport, UnitReport};
+use abide_reconcile::SourceId;
 use abide_spec::{Digest, UnitId};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 /// Happenings that wait to be told; of more, the oldest are dropped.
 const HAPPENINGS_MAX: usize = 256;
@@ -64,7 +69,12 @@ pub(crate) struct Board {
     node: String,
     state: Mutex<State>,
     pub(crate) bell: Notify,
+    /// What other sources of this machine wish.
+    pub(crate) others: watch::Sender<Others>,
 }
+
+/// Units that are other sources' of this machine.
+pub(crate) type Others = Arc<BTreeMap<UnitId, SourceId>>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -78,6 +88,8 @@ struct State {
     due: BTreeSet<UnitId>,
     /// Objects that are as wished: what becomes of the source and of others is nothing to them.
     ready: BTreeSet<UnitId>,
+    /// Objects that are on their way to that.
+    passing: Passing,
     happenings: VecDeque<Told>,
     /// What was told of objects' mistakes and of the guard's questions: each once.
     rejected: BTreeMap<UnitId, (What, String)>,
@@ -85,7 +97,7 @@ struct State {
 
 impl Board {
     pub(crate) fn new(node: &str) -> Self {
-        Self { node: node.to_owned(), state: Mutex::default(), bell: Notify::new() }
+        Self { node: node.to_owned(), state: Mutex::default(), bell: Notify::new(), others: watch::Sender::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -158,13 +170,22 @@ impl Board {
     /// What is to be written next, of objects that nobody is busy with.
     pub(crate) fn next(&self, busy: &BTreeSet<UnitId>, now: &Time) -> Option<Job> {
         let mut state = self.lock();
+        let at = Instant::now();
+        while let Some(unit) = state.passing.ripe(at) {
+            state.due.insert(unit);
+        }
         while let Some(unit) = state.due.iter().find(|unit| !busy.contains(*unit)).cloned() {
             state.due.remove(&unit);
-            if let Some(job) = state.job(&unit, &self.node, now) {
+            if let Some(job) = state.job(&unit, &self.node, now, at) {
                 return Some(job);
             }
         }
         None
+    }
+
+    /// When there may be something to be written though nothing is said meanwhile.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        self.lock().passing.wake_at()
     }
 
     /// What is to be told next.
@@ -188,7 +209,7 @@ impl State {
         source.in_force.as_ref() == Some(said) && !wished.contains(unit) && units.get(unit).is_none_or(is_left_alone)
     }
 
-    fn job(&mut self, unit: &UnitId, node: &str, now: &Time) -> Option<Job> {
+    fn job(&mut self, unit: &UnitId, node: &str, now: &Time, at: Instant) -> Option<Job> {
         let Some(subject) = self.subjects.get(unit).cloned() else {
             let moved = self.moved.get(unit).filter(|_| self.is_gone(unit))?;
             return Some(Job::Release(Arc::clone(moved)));
@@ -218,7 +239,12 @@ impl State {
             self.ready.insert(unit.clone());
         }
         self.tell_once(&seen, &after);
-        (after != before).then(|| Job::Status(seen, Box::new(after)))
+        let differs = after != before;
+        if differs && status::is_on_its_way(&after) && self.passing.holds_back(unit, at) {
+            return None;
+        }
+        self.passing.over(unit);
+        differs.then(|| Job::Status(seen, Box::new(after)))
     }
 
     /// A mistake, and a question of the guard, are told as an event once.
@@ -279,6 +305,10 @@ impl Reporter for Board {
         state.waiting_are_due();
         drop(state);
         self.bell.notify_one();
+    }
+
+    fn others(&self, others: Others) {
+        self.others.send_replace(others);
     }
 
     fn happened(&self, unit: &UnitId, what: Happened, text: &str) {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::api;
 use abide_agent::Happened;
+use abide_spec::Kind;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::task::JoinSet;
 
@@ -42,13 +43,15 @@ impl Events {
 
 /// The event of what happened: its kind, its reason, and what was being done.
 fn event(told: &Told) -> Option<Event> {
+    // Nothing is pulled for a volume.
+    let is_pulled = told.unit.kind != Kind::Volume;
     use EventType::{Normal, Warning};
     let (type_, reason, action) = match told.what {
         What::Rejected => (Warning, "Rejected", "Judge"),
         What::Held => (Warning, "Held", "Judge"),
         What::Happened(happened) => match happened {
-            Happened::Preparing => (Normal, "Pulling", "Prepare"),
-            Happened::Prepared => (Normal, "Pulled", "Prepare"),
+            Happened::Preparing if is_pulled => (Normal, "Pulling", "Prepare"),
+            Happened::Prepared if is_pulled => (Normal, "Pulled", "Prepare"),
             Happened::Started => (Normal, "Started", "Start"),
             Happened::Serving => (Normal, "Serving", "Activate"),
             Happened::Updated => (Normal, "Updated", "Update"),
@@ -60,7 +63,7 @@ fn event(told: &Told) -> Option<Event> {
             Happened::Removed => (Normal, "Removed", "Remove"),
             Happened::Failed => (Warning, "Failed", "Reconcile"),
             // What ends them is told.
-            Happened::Starting | Happened::Stopping => return None,
+            Happened::Preparing | Happened::Prepared | Happened::Starting | Happened::Stopping => return None,
         },
     };
     Some(Event {

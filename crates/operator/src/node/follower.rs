@@ -12,13 +12,16 @@
 //! the guard to let it go.
 
 use super::{
-    board::{Board, Subject},
+    board::{Board, Others, Subject},
     object::Seen,
-    snapshot::{Snapshot, Snapshots},
+    snapshot::{Missing, Snapshot, Snapshots},
     watch::{Heard, Means, Objects, Trouble, Watch},
     write,
 };
-use crate::documents::{DataName, Documents, Life, World};
+use crate::{
+    api,
+    documents::{DataName, Documents, Life, World},
+};
 use abide_agent::Mailbox;
 use abide_reconcile::{Complete, Fault, Revision, Want, Wish, with_causes};
 use abide_spec::{Kind, Scope, UnitId};
@@ -28,9 +31,9 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, mpsc::Receiver},
+    sync::{Semaphore, mpsc::Receiver, watch},
     task::{AbortHandle, JoinSet},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 
 /// What comes one after the other in this time is one change. Of many objects it is longer: as long as it took to judge
@@ -63,6 +66,7 @@ pub(crate) struct Follower {
     heard: Receiver<Heard>,
     mailbox: Arc<Mailbox>,
     board: Arc<Board>,
+    others: watch::Receiver<Others>,
     snapshots: Snapshots,
     needed: BTreeSet<String>,
     world: World,
@@ -73,6 +77,8 @@ pub(crate) struct Follower {
     troubles: BTreeMap<Watch, String>,
     /// Objects that are missed, and being asked for.
     missed: BTreeSet<UnitId>,
+    /// Those of which nobody could say what became of them.
+    missing: Missing,
     changed: BTreeSet<Scope>,
     said: Option<Said>,
     fault: Option<String>,
@@ -98,13 +104,14 @@ struct List {
 struct Said {
     wants: Vec<Arc<Want>>,
     confirmed: BTreeSet<UnitId>,
+    missing: Missing,
     revision: Revision,
 }
 
 impl Follower {
     pub(crate) fn new(begin: Begin) -> Self {
         let Begin { means, heard, mailbox, board, snapshots, grants, last, needed } = begin;
-        let Snapshot { units, confirmed, .. } =
+        let Snapshot { units, confirmed, missing, .. } =
             last.unwrap_or_else(|| Snapshot::new(&means.node, Vec::new(), BTreeSet::new()));
         let documents = Documents::new(grants, units.into_iter().map(|unit| Arc::new(Want::new(unit))));
         let world = World { left: confirmed, ..World::default() };
@@ -112,6 +119,7 @@ impl Follower {
             means,
             heard,
             mailbox,
+            others: board.others.subscribe(),
             board,
             snapshots,
             needed,
@@ -121,6 +129,7 @@ impl Follower {
             lists: Kind::WRITTEN.into_iter().map(|kind| (kind, List::default())).collect(),
             troubles: BTreeMap::new(),
             missed: BTreeSet::new(),
+            missing,
             changed: BTreeSet::new(),
             said: None,
             fault: None,
@@ -142,19 +151,16 @@ impl Follower {
         self.missed = self.world.left.clone();
         self.missed.clone().into_iter().for_each(|unit| self.find(unit));
         loop {
-            let again = self.again;
-            let due = async move {
-                match again {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 heard = self.heard.recv() => match heard {
                     Some(heard) => self.hear_all(heard).await,
                     None => return,
                 },
-                () = due => self.again = None,
+                changed = self.others.changed() => match changed {
+                    Ok(()) => self.hear_of_others(),
+                    Err(_) => return,
+                },
+                () = api::until(self.again) => self.again = None,
             }
             while self.tasks.try_join_next().is_some() {}
             let begun = Instant::now();
@@ -208,8 +214,11 @@ impl Follower {
             Objects::Whole => {
                 let list = self.lists.insert(kind, List { is_whole: true, listed: None }).unwrap_or_default();
                 let listed = list.listed.unwrap_or_default();
-                let missing = self.seen.keys().filter(|unit| unit.kind == kind && !listed.contains(*unit));
-                for unit in missing.cloned().collect::<Vec<_>>() {
+                // What was wished before this agent was started, too: it may have been given to another node meanwhile.
+                let wished = self.documents.wants().map(|want| &want.unit.id);
+                let known = self.seen.keys().chain(wished).filter(|unit| unit.kind == kind);
+                let missing = known.filter(|unit| !listed.contains(*unit) && !self.world.left.contains(*unit));
+                for unit in missing.cloned().collect::<BTreeSet<_>>() {
                     self.miss(unit);
                 }
             }
@@ -224,6 +233,16 @@ impl Follower {
         }
     }
 
+    /// Other sources of this machine wish something else: whose objects are concerned is judged anew.
+    fn hear_of_others(&mut self) {
+        let others = Arc::clone(&self.others.borrow_and_update());
+        let before = std::mem::replace(&mut self.world.others, others);
+        let units = before.keys().chain(self.world.others.keys());
+        let is_other = |unit: &UnitId| before.get(unit) != self.world.others.get(unit);
+        let concerned = units.filter(|unit| self.world.objects.contains_key(*unit) && is_other(unit));
+        self.changed.extend(concerned.map(|unit| unit.scope.clone()).collect::<Vec<_>>());
+    }
+
     /// Takes an object in, as it is now.
     fn put(&mut self, seen: Seen) {
         let unit = seen.id().clone();
@@ -234,6 +253,7 @@ impl Follower {
             return;
         }
         self.missed.remove(&unit);
+        self.missing.units.remove(&unit);
         if seen.object.meta.has_finalizer {
             self.finalizing.remove(&unit);
         }
@@ -276,11 +296,17 @@ impl Follower {
                 let is_same = self.seen.get(unit).is_none_or(|known| known.object.meta.uid == found.object.meta.uid);
                 self.remove(unit);
                 if is_same {
+                    self.missing.units.remove(unit);
                     self.world.left.insert(unit.clone());
                     self.board.moved(Arc::new(found));
                 }
             }
-            None => self.remove(unit),
+            None => {
+                self.remove(unit);
+                if self.documents.want(unit).is_some() {
+                    self.missing.units.insert(unit.clone());
+                }
+            }
         }
         self.missed.remove(unit);
     }
@@ -365,18 +391,22 @@ impl Follower {
     async fn speak(&mut self) {
         let wants: Vec<Arc<Want>> = self.documents.wants().cloned().collect();
         let confirmed = self.documents.confirmed(&self.world);
-        let is_said = |said: &Said| said.confirmed == confirmed && said.wants == wants;
+        self.missing.units.retain(|unit| self.documents.want(unit).is_none() && !self.board.is_gone(unit));
+        self.missing.count();
+        let missing = &self.missing;
+        let is_said = |said: &Said| said.confirmed == confirmed && said.missing == *missing && said.wants == wants;
         if self.said.as_ref().is_some_and(is_said) {
             return;
         }
         let units = wants.iter().map(|want| Arc::clone(&want.unit)).collect();
-        let snapshot = Snapshot::new(&self.means.node, units, confirmed.clone());
+        let missing = missing.clone();
+        let snapshot = Snapshot::new(&self.means.node, units, confirmed.clone()).without(missing.clone());
         match self.keep(&snapshot).await {
             Ok(commit) => {
                 let revision = revision(commit, &snapshot, wants.iter().cloned());
                 self.board.said(&revision.commit, wants.iter().map(|want| want.unit.id.clone()).collect());
                 self.mailbox.put(Ok(revision.clone()));
-                self.said = Some(Said { wants, confirmed, revision });
+                self.said = Some(Said { wants, confirmed, missing, revision });
                 self.fault = None;
             }
             Err(why) => {
@@ -422,7 +452,9 @@ impl Follower {
 /// A wish of these units.
 pub(crate) fn revision(commit: String, snapshot: &Snapshot, wants: impl IntoIterator<Item = Arc<Want>>) -> Revision {
     let wish = match Complete::new(wants) {
-        Ok(complete) => Wish::Complete(Arc::new(complete.confirming(snapshot.confirmed.iter().cloned()))),
+        Ok(complete) => Wish::Complete(Arc::new(
+            complete.confirming(snapshot.confirmed.iter().cloned()).missing(snapshot.missing.at_once),
+        )),
         Err(invalid) => Wish::Refused(invalid.to_string().into()),
     };
     Revision { commit, summary: snapshot.summary(), wish, files: BTreeMap::new() }

@@ -11,7 +11,7 @@
 //! | `watch`, `object`, `trouble` | what the API server says, as messages; what keeps it from saying so, in words |
 //! | `follower` | the one task that knows the cluster: world → wish |
 //! | `snapshot`, `source` | wishes on disk, and on their way to the agent |
-//! | `board`, `status` | how objects stand, and what their status says |
+//! | `board`, `status`, `passing` | how objects stand, what their status says, and what isn't worth saying |
 //! | `writer`, `write`, `event` | what is written: status, our finalizer, events |
 //! | `lease` | that the node's agent is there |
 
@@ -20,6 +20,7 @@ mod event;
 mod follower;
 mod lease;
 mod object;
+mod passing;
 mod snapshot;
 mod source;
 mod status;

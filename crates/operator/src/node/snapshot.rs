@@ -33,6 +33,19 @@ pub(crate) struct Snapshot {
     /// Removals that were confirmed.
     #[serde(default)]
     pub(crate) confirmed: BTreeSet<UnitId>,
+    /// What was wished and is gone without a word.
+    #[serde(default, skip_serializing_if = "Missing::is_none")]
+    pub(crate) missing: Missing,
+}
+
+/// Units that were wished, and whose objects are gone without a word. They come back one by one, as when somebody applies all
+/// of it again; who is still missing then is not to be believed gone because it is one of few.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Missing {
+    pub(crate) units: BTreeSet<UnitId>,
+    /// So many were missing at once since the last time that none was.
+    pub(crate) at_once: usize,
 }
 
 /// The folder of a source's snapshots.
@@ -58,7 +71,12 @@ pub(crate) enum SnapshotError {
 
 impl Snapshot {
     pub(crate) fn new(node: &str, units: Vec<Arc<Unit>>, confirmed: BTreeSet<UnitId>) -> Self {
-        Self { version: VERSION, node: node.to_owned(), units, confirmed }
+        Self { version: VERSION, node: node.to_owned(), units, confirmed, missing: Missing::default() }
+    }
+
+    /// The same, where these are missing.
+    pub(crate) fn without(self, missing: Missing) -> Self {
+        Self { missing, ..self }
     }
 
     /// The bytes that are kept, and their name.
@@ -74,6 +92,18 @@ impl Snapshot {
             1 => format!("1 object on node {node}"),
             count => format!("{count} objects on node {node}"),
         }
+    }
+}
+
+impl Missing {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Counts those that are missing now.
+    pub(crate) fn count(&mut self) {
+        let now = self.units.len();
+        self.at_once = if now == 0 { 0 } else { self.at_once.max(now) };
     }
 }
 

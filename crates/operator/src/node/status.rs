@@ -84,6 +84,11 @@ pub(crate) fn is_ready(status: &Status) -> bool {
     ready.status == ConditionStatus::True
 }
 
+/// Whether it will be otherwise by itself.
+pub(crate) fn is_on_its_way(status: &Status) -> bool {
+    status.conditions.iter().any(|condition| condition.kind == "Reconciling")
+}
+
 /// What is to be written. `now` is the time of what changes.
 pub(crate) fn status(facts: &Facts<'_>, before: &Status, now: &Time) -> Status {
     let verdict = verdict(facts);

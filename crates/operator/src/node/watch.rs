@@ -193,6 +193,9 @@ impl Means {
                     return;
                 }
             }
+            if code == Some(410) {
+                tracing::info!("{doing}: the API server has forgotten where this was (410); it begins with a list");
+            }
             let said = if code == Some(410) { Trouble::Anew } else { Trouble::Words(trouble::of_watch(doing, &error)) };
             if self.say(&watch, said).await.is_err() {
                 return;

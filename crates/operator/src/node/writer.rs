@@ -72,6 +72,7 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
             }
             () = board.bell.notified() => {}
             () = sleep_until(not_before), if !is_late => {}
+            () = api::until(board.wake_at()), if is_late && writes.len() < WRITES_MAX => {}
         }
     }
 }
