@@ -24,12 +24,19 @@ pub(crate) struct Controller {
 impl Controller {
     /// One that takes nodes for lost after two seconds, with the rights that deploy/kubernetes gives it.
     pub(crate) fn start(server: &ApiServer) -> Self {
+        Self::with_patience(server, "2s")
+    }
+
+    /// The same, which waits so long for silent nodes.
+    pub(crate) fn with_patience(server: &ApiServer, node_timeout: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("abide-lab-").tempdir().unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let binary = std::env::var_os("ABIDE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_abide").into());
         let mut command = Command::new(binary);
         command.arg("--root").arg(folder.path().join("root"));
-        command.args(["operator", "--controller", "--node-timeout", "2s", "--kubeconfig"]).arg(server.controller());
+        command
+            .args(["operator", "--controller", "--node-timeout", node_timeout, "--kubeconfig"])
+            .arg(server.controller());
         let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Self { folder, child }
     }

@@ -18,20 +18,29 @@ fn many_objects_come_and_what_nobody_heard_of_is_found() {
     let said = server.kubectl(&all);
     assert_eq!(said.lines().count(), OBJECTS, "{said}");
 
-    // The agent doesn't listen while objects come and go, and its watches end.
-    let pause = |node: &Node, signal| abide_lab::run("kill", &[signal, &node.agent().to_string()]);
-    pause(&node, "-STOP");
+    server.apply(&node.web("early", "one", ""));
+    wait(&node, &server, "Container/early", "Ready");
+    let pid = node.pid("Container/early");
+
+    // The agent doesn't listen: its watches end, objects come and go, and all that it missed is forgotten.
+    node.signal("STOP");
+    server.stop();
+    server.back();
     server.apply(&node.web("late", "one", ""));
     server.kubectl(&["delete", "volumes.abide.dev", "v0", "--wait=false"]);
     server.stop();
+    server.compact();
     server.back();
-    pause(&node, "-CONT");
+    node.signal("CONT");
     wait(&node, &server, "Container/late", "Ready");
     server.kubectl(&["wait", "--for=delete", "--timeout=60s", "volumes.abide.dev/v0"]);
+    assert!(node.log().contains("(410)"), "{}", node.log());
+    assert_eq!(node.pid("Container/early"), pid);
     // A new agent finds all of it as it is.
     node.stop();
     node.start();
     let now = node.settled();
-    assert_eq!(now.units.len(), OBJECTS);
+    assert_eq!(now.units.len(), OBJECTS + 1);
+    assert_eq!(node.pid("Container/early"), pid);
     node.end(&server);
 }

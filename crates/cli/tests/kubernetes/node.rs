@@ -1,6 +1,6 @@
 //! Nodes of a cluster: an agent each, on a root of its own.
 
-use abide_lab::{ApiServer, Rig, guest, oci};
+use abide_lab::{ApiServer, Rig, guest, oci, run};
 use serde_json::Value;
 use std::{
     fs,
@@ -19,22 +19,42 @@ pub(crate) fn cluster() -> ApiServer {
 pub(crate) struct Node {
     rig: Rig,
     name: String,
+    images: PathBuf,
     kubeconfig: PathBuf,
 }
 
 impl Node {
     /// With an agent that may use the images in its own folder.
     pub(crate) fn started(server: &ApiServer, name: &str) -> Self {
+        let kubeconfig = server.agent(name);
+        Self::with(server, name, kubeconfig, None)
+    }
+
+    /// With an agent that no pod is, but the node's owner has started, with an account of their own.
+    pub(crate) fn of_an_owner(server: &ApiServer, name: &str) -> Self {
+        Self::with(server, name, server.kubeconfig(), None)
+    }
+
+    /// Another node, on which the images of this one are in the same place.
+    pub(crate) fn beside(&self, server: &ApiServer, name: &str) -> Self {
+        let kubeconfig = server.agent(name);
+        Self::with(server, name, kubeconfig, Some(self.images.clone()))
+    }
+
+    fn with(server: &ApiServer, name: &str, kubeconfig: PathBuf, images: Option<PathBuf>) -> Self {
         server.node(name);
         let rig = Rig::new(env!("CARGO_BIN_EXE_abide"));
-        let images = rig.path("images");
-        oci::hello().write_layout(&images.join("hello"), "hello");
+        let images = images.unwrap_or_else(|| {
+            let images = rig.path("images");
+            oci::hello().write_layout(&images.join("hello"), "hello");
+            images
+        });
         let source = format!(
-            "apiVersion: abide.dev/v1alpha1\nkind: Source\nmetadata: {{name: kubernetes}}\nspec:\n  kubernetes: {{node: {name}}}\n  grants: {{hostPaths: [{:?}]}}\n",
+            "apiVersion: abide.dev/v1alpha1\nkind: Source\nmetadata: {{name: kubernetes}}\nspec:\n  kubernetes: {{node: {name}}}\n  grants: {{hostPaths: [{:?}, {images:?}]}}\n",
             rig.path("")
         );
         fs::write(rig.path("source.yaml"), source).unwrap();
-        let mut node = Self { rig, name: name.to_owned(), kubeconfig: server.agent(name) };
+        let mut node = Self { rig, name: name.to_owned(), images, kubeconfig };
         node.start();
         node
     }
@@ -60,18 +80,28 @@ impl Node {
 
     /// A container of this node which says `greeting`. `more` is of its spec.
     pub(crate) fn web(&self, name: &str, greeting: &str, more: &str) -> String {
-        let image = self.rig.path("images/hello");
+        self.container(name, greeting, &format!("node: {}", self.name), more)
+    }
+
+    /// The same of any node that has this one's images.
+    pub(crate) fn placed(&self, name: &str) -> String {
+        self.container(name, "x", "nodeSelector: {}", "")
+    }
+
+    fn container(&self, name: &str, greeting: &str, place: &str, more: &str) -> String {
+        let image = self.images.join("hello");
         format!(
             "apiVersion: abide.dev/v1alpha1
 kind: Container
 metadata: {{name: {name}}}
 spec:
-  node: {}
+  {place}
   image: \"oci:{}\"
   env: {{GREETING: {{value: {greeting}}}}}
   readiness: {{http: {{port: 8080, path: /healthz}}, interval: 1s}}
-{more}",
-            self.name,
+{more}
+---
+",
             image.display()
         )
     }
@@ -92,6 +122,11 @@ spec:
 ",
             self.name
         )
+    }
+
+    /// Sends its agent a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        run("kill", &[&format!("-{name}"), &self.rig.agent().to_string()]);
     }
 
     /// The process of a unit's only instance.

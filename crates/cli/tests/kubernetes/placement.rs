@@ -139,7 +139,8 @@ fn what_a_dead_node_had_moves_but_for_data() {
     assert!(["n2", "n3"].contains(&moved["web"].as_str()), "{moved:?}");
     until("what was deleted is released", || (!nodes(&server).contains_key("gone")).then_some(()));
     let web = object(&server, "Container/web");
-    assert!(web["metadata"]["finalizers"].is_null(), "nobody of n1 will remove it: {web}");
+    let order = web["metadata"]["annotations"]["abide.dev/assignment"].as_str().unwrap();
+    assert!(order.ends_with(&moved["web"]), "the finalizer that it has is of the node that it was moved to: {web}");
     until("what stays says why", || {
         let db = object(&server, "Container/db");
         let [_, reason, message] = condition(&db, "Scheduled");
