@@ -70,7 +70,8 @@ impl ApiServer {
     /// Applies `deploy/kubernetes`, and returns when objects of our kinds may be written.
     pub fn deploy(&self) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/kubernetes");
-        self.kubectl(&["apply", "--server-side", "-k", folder.to_str().unwrap()]);
+        // What a test changed of it is as it should be then.
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", folder.to_str().unwrap()]);
         self.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
     }
 
