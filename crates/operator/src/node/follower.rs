@@ -253,7 +253,6 @@ impl Follower {
             return;
         }
         self.missed.remove(&unit);
-        self.missing.units.remove(&unit);
         if seen.object.meta.has_finalizer {
             self.finalizing.remove(&unit);
         }
@@ -296,7 +295,6 @@ impl Follower {
                 let is_same = self.seen.get(unit).is_none_or(|known| known.object.meta.uid == found.object.meta.uid);
                 self.remove(unit);
                 if is_same {
-                    self.missing.units.remove(unit);
                     self.world.left.insert(unit.clone());
                     self.board.moved(Arc::new(found));
                 }
@@ -391,7 +389,9 @@ impl Follower {
     async fn speak(&mut self) {
         let wants: Vec<Arc<Want>> = self.documents.wants().cloned().collect();
         let confirmed = self.documents.confirmed(&self.world);
-        self.missing.units.retain(|unit| self.documents.want(unit).is_none() && !self.board.is_gone(unit));
+        // One that is back may have yet to get our finalizer: it isn't missing when it is wished again, and not before.
+        let is_missing = |unit: &UnitId| self.documents.want(unit).is_none() && !confirmed.contains(unit);
+        self.missing.units.retain(|unit| is_missing(unit) && !self.board.is_gone(unit));
         self.missing.count();
         let missing = &self.missing;
         let is_said = |said: &Said| said.confirmed == confirmed && said.missing == *missing && said.wants == wants;
