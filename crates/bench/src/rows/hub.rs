@@ -18,7 +18,10 @@ use crate::{
 };
 use abide_fleet::{
     protocol::ObjectId,
-    server::{authority::Authority, tls::WallClock},
+    server::{
+        authority::{Authority, Lifetime},
+        tls::WallClock,
+    },
     store::{self, Millis, NewMachine, Token},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -87,7 +90,7 @@ impl Fleet {
         let folder = tempfile::tempdir()?;
         let root = folder.path().join("root");
         run(Command::new(program).arg("--root").arg(&root).args(["hub", "init", "--name", "localhost"]))?;
-        let authority = Authority::open(&root.join("state/hub"), WallClock::system().now())?;
+        let authority = Authority::open(&root.join("state/hub"), Lifetime::default(), WallClock::system().now())?;
         let repository = folder.path().join("repository");
         fs::create_dir_all(repository.join("base"))?;
         git(&repository, &["init", "-q", "-b", "main"])?;

@@ -1,7 +1,7 @@
 //! Arguments about the hub of a fleet.
 
 use super::Output;
-use abide_fleet::{admin::machine::State, link::Address};
+use abide_fleet::{admin::machine::State, link::Address, server::authority::Lifetime};
 use abide_spec::{Name, quantity::Span};
 use clap::{Subcommand, ValueHint};
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
@@ -74,6 +74,13 @@ pub(crate) struct Serve {
     /// What the hub keeps: a file, or postgres://…; a file of this root unless said
     #[arg(long, env = "ABIDE_DATABASE", hide_env_values = true, value_name = "FILE|URL")]
     pub(crate) database: Option<String>,
+    /// How long machines' certificates are good, from 10s on; they renew them after two thirds of that, and the hub its own,
+    /// which lasts three times as long
+    #[arg(long, default_value = "720h", value_name = "TIME")]
+    pub(crate) certificate_lifetime: Lifetime,
+    /// For how long a machine's certificate may still be renewed after it expired; who was away for longer is enrolled anew
+    #[arg(long, default_value = "720h", value_name = "TIME")]
+    pub(crate) certificate_grace: Span,
     /// Where Prometheus may read how it goes, besides the admin socket
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) metrics: Option<SocketAddr>,

@@ -93,6 +93,8 @@ fn assemble(here: &Here, command: &Serve) -> Result<Hub, Failure> {
         repository,
         hub: me.clone(),
         clock: WallClock::system(),
+        lifetime: command.certificate_lifetime,
+        grace: command.certificate_grace.0,
         limits: Limits { away: command.away_after.0, ..Limits::default() },
         look: Arc::new(move || looking.wake()),
     })?;

@@ -117,6 +117,11 @@ impl Hub {
         }
     }
 
+    /// From the next start on it has these arguments.
+    pub(crate) fn says(&mut self, arguments: &[&str]) {
+        self.arguments = serving(&self.repository, &self.address, &self.port, arguments);
+    }
+
     /// Starts it, and waits until it answers.
     pub(crate) fn start(&mut self) {
         self.start_by(&[]);

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop")]
 
 mod away;
+mod certificates;
 mod hub;
 mod identity;
 mod life;

@@ -28,11 +28,14 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// After a certificate could not be renewed, or was not let in.
+/// The longest pause after a certificate could not be renewed, or was not let in: some of the time that it is still good.
 const RENEW_AGAIN: Duration = Duration::from_secs(3600);
 
-/// The same when it has expired: nothing else can be done.
+/// And the shortest, as when it has expired: nothing else can be done.
 const RENEW_AT_ONCE: Duration = Duration::from_secs(60);
+
+/// How long a hub is waited for that is merely to answer.
+const WAIT_SHORT: Duration = Duration::from_secs(1);
 
 /// Follows the hub.
 pub(super) struct Follower {
@@ -89,7 +92,8 @@ impl Follower {
         self.renew_if_due().await;
         // Whether a certificate is let in is to be known soon, and that the hub is there.
         let is_short = self.trial.is_some() || !self.pace.is_heard;
-        let wait = if is_short { Duration::from_secs(1) } else { self.pace.wait.now() };
+        // And no certificate is to expire while the hub is waited for.
+        let wait = if is_short { WAIT_SHORT } else { self.pace.wait.now().min(self.renews_in()) };
         let poll = Poll {
             protocol: PROTOCOL,
             version: self.version.clone(),
@@ -116,7 +120,9 @@ impl Follower {
                     }
                     _ if is_short => Duration::ZERO,
                     _ if is_whole => {
-                        self.pace.wait.whole();
+                        if wait == self.pace.wait.now() {
+                            self.pace.wait.whole();
+                        }
                         Duration::ZERO
                     }
                     // It says nothing, and doesn't wait either.
@@ -201,13 +207,20 @@ impl Follower {
         }
     }
 
+    /// When the certificate is to be renewed, or that is to be tried again.
+    fn renews_in(&self) -> Duration {
+        let due = Duration::from_secs(u64::try_from(self.identity.renew_at - self.clock.hub()).unwrap_or(0));
+        let again = self.pace.renew_after.map(|after| after.saturating_duration_since(Instant::now()));
+        due.max(again.unwrap_or_default()).max(WAIT_SHORT)
+    }
+
     fn not_renewed(&mut self, why: String) {
         let until = words::date(self.identity.expires_at);
         if self.pace.renewal.as_ref() != Some(&why) {
             tracing::warn!(why, until, "the machine's certificate was not renewed; it is tried again");
         }
-        let is_over = self.clock.hub() >= self.identity.expires_at;
-        let after = if is_over { RENEW_AT_ONCE } else { RENEW_AGAIN };
+        let left = Duration::from_secs(u64::try_from(self.identity.expires_at - self.clock.hub()).unwrap_or(0));
+        let after = (left / 4).clamp(RENEW_AT_ONCE, RENEW_AGAIN);
         self.pace.renew_after = Some(Instant::now() + after.mul_f64(0.5 + pace::draw() / 2.0));
         self.pace.renewal = Some(why);
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Inner,
-    authority::Identity,
+    authority::{Identity, expires_at},
     route::{self, Peer},
 };
 use hyper::{body::Incoming, service::service_fn};
@@ -133,7 +133,8 @@ fn peer(stream: &TlsStream<TcpStream>, address: IpAddr, is_full: bool) -> Peer {
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     // The verifier has taken no certificate that names no machine.
     let identity = certificate.and_then(|certificate| Identity::of(certificate).ok());
-    Peer { key: certificate.and_then(point), identity, address, is_full }
+    let expires_at = certificate.and_then(expires_at);
+    Peer { key: certificate.and_then(point), identity, expires_at, address, is_full }
 }
 
 /// The public key of a certificate of ours.

@@ -40,7 +40,7 @@ pub mod tls;
 use crate::store::{Store, StoreError};
 use abide_reconcile::with_causes;
 use answer::{Refused, refused};
-use authority::{Authority, AuthorityError};
+use authority::{Authority, AuthorityError, Lifetime};
 use limits::{Addresses, Limits};
 use metrics::Counters;
 use objects::Objects;
@@ -50,6 +50,7 @@ use std::{
     fmt, io,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 use tls::{Shown, WallClock};
 use tokio::{
@@ -73,6 +74,10 @@ pub struct Settings {
     pub hub: String,
     /// The time.
     pub clock: WallClock,
+    /// How long certificates are good.
+    pub lifetime: Lifetime,
+    /// For how long after it expired a machine's may be renewed.
+    pub grace: Duration,
     /// How much at once.
     pub limits: Limits,
     /// Told when a machine asks for what isn't in the cache yet.
@@ -102,6 +107,7 @@ pub struct Server(Arc<Inner>);
 
 struct Inner {
     folder: PathBuf,
+    lifetime: Lifetime,
     authority: RwLock<Arc<Authority>>,
     shown: Arc<Shown>,
     tls: Arc<rustls::ServerConfig>,
@@ -125,14 +131,15 @@ struct Inner {
 impl Server {
     /// Reads what there is. Blocks; nobody is served yet.
     pub fn new(settings: Settings) -> Result<Self, ServeError> {
-        let Settings { authority: folder, store, repository, hub, clock, limits, look } = settings;
-        let authority = Arc::new(Authority::open(&folder, clock.now())?);
+        let Settings { authority: folder, store, repository, hub, clock, lifetime, grace, limits, look } = settings;
+        let authority = Arc::new(Authority::open(&folder, lifetime, clock.now())?);
         let shown = Arc::new(Shown::new(&authority)?);
-        let tls = Arc::new(tls::config(authority.root(), Arc::clone(&shown), clock.clone())?);
+        let tls = Arc::new(tls::config(authority.root(), Arc::clone(&shown), clock.clone(), grace)?);
         let roster = Roster::follow(Arc::clone(&store))?;
         let recorder = Recorder::start(Arc::clone(&store), Arc::clone(&roster), clock.clone());
         Ok(Self(Arc::new(Inner {
             folder,
+            lifetime,
             authority: RwLock::new(authority),
             shown,
             tls,
@@ -214,8 +221,10 @@ impl Inner {
 
     /// Takes what changed in the authority's folder, and renews the hub's own certificate in time.
     async fn keep_authority(self: &Arc<Self>) {
+        // What is to be renewed is renewed early enough.
+        let pause = AUTHORITY_AGAIN.min(self.lifetime.machine() / 4);
         loop {
-            tokio::time::sleep(AUTHORITY_AGAIN).await;
+            tokio::time::sleep(pause).await;
             if let Err(why) = self.reread_authority().await {
                 tracing::warn!(why, "the authority can't be read again: the hub goes on with what it has");
             }
@@ -226,7 +235,7 @@ impl Inner {
     async fn reread_authority(self: &Arc<Self>) -> Result<(), String> {
         let inner = Arc::clone(self);
         let read = spawn_blocking(move || {
-            let authority = Arc::new(Authority::open(&inner.folder, inner.clock.now())?);
+            let authority = Arc::new(Authority::open(&inner.folder, inner.lifetime, inner.clock.now())?);
             if !authority.issues_for(ISSUING_LEFT, inner.clock.now()) {
                 tracing::warn!(
                     "the issuing certificate ends within 90 days: `abide hub renew-issuing --root-key FILE`"
@@ -241,7 +250,7 @@ impl Inner {
 }
 
 /// How often the authority's folder is read.
-const AUTHORITY_AGAIN: std::time::Duration = std::time::Duration::from_secs(600);
+const AUTHORITY_AGAIN: Duration = Duration::from_secs(600);
 
 /// When people are told that the issuing certificate ends.
-const ISSUING_LEFT: std::time::Duration = std::time::Duration::from_secs(90 * 24 * 3600);
+const ISSUING_LEFT: Duration = Duration::from_secs(90 * 24 * 3600);

@@ -4,7 +4,7 @@ use super::{
     Inner,
     admit::{Admission, admit},
     answer::{self, Answer, Refused, refused, refused_as},
-    authority::{Identity, MACHINE_LIFE},
+    authority::Identity,
     enroll, objects, openapi, poll, report,
 };
 use crate::{
@@ -35,6 +35,8 @@ pub(super) struct Peer {
     pub(super) identity: Option<Identity>,
     /// That certificate's public key.
     pub(super) key: Option<Vec<u8>>,
+    /// Until when that is good: milliseconds since 1970.
+    pub(super) expires_at: Option<i64>,
     pub(super) address: IpAddr,
     /// It came when there were nearly too many.
     pub(super) is_full: bool,
@@ -140,7 +142,7 @@ async fn admitted<'a>(
         return Err(refused(RefusalCode::Unknown, "this needs a machine's certificate: enrol it with `abide enroll`"));
     };
     let now = inner.clock.now();
-    if !is_renewal && now > identity.serial.saturating_add(MACHINE_LIFE.as_millis() as i64) {
+    if !is_renewal && peer.expires_at.is_none_or(|end| now > end) {
         let why = format!("the certificate of {} has expired: renew it", identity.name.as_str());
         return Err(refused(RefusalCode::Unknown, why));
     }

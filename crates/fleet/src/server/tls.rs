@@ -19,8 +19,8 @@ use std::{
     time::Duration,
 };
 
-/// For so long after it expired a certificate may still be renewed.
-pub const RENEW_GRACE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// For so long after it expired a certificate may still be renewed, if nothing else is said.
+pub const GRACE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Tells milliseconds since 1970.
 #[derive(Clone)]
@@ -92,9 +92,10 @@ pub(super) fn config(
     root: &CertificateDer<'static>,
     shown: Arc<Shown>,
     clock: WallClock,
+    grace: Duration,
 ) -> Result<ServerConfig, Error> {
     let provider = Arc::new(default_provider());
-    let machines = Machines::new(root, Arc::clone(&provider))?;
+    let machines = Machines::new(root, grace, Arc::clone(&provider))?;
     let mut config = ServerConfig::builder_with_details(provider, Arc::new(clock))
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(Arc::new(machines))
@@ -108,17 +109,20 @@ pub(super) fn config(
 /// Takes certificates of machines of this fleet, also those that expired a while ago: what they may do with it is decided
 /// for each request.
 #[derive(Debug)]
-struct Machines(Arc<dyn ClientCertVerifier>);
+struct Machines {
+    verifier: Arc<dyn ClientCertVerifier>,
+    grace: Duration,
+}
 
 impl Machines {
-    fn new(root: &CertificateDer<'static>, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
+    fn new(root: &CertificateDer<'static>, grace: Duration, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         roots.add(root.clone())?;
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
             .allow_unauthenticated()
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
-        Ok(Self(verifier))
+        Ok(Self { verifier, grace })
     }
 }
 
@@ -138,10 +142,11 @@ impl ClientCertVerifier for Machines {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = match self.0.verify_client_cert(certificate, between, now) {
-            Err(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
-                let before = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()).saturating_sub(RENEW_GRACE));
-                self.0.verify_client_cert(certificate, between, before)?
+        let verified = match self.verifier.verify_client_cert(certificate, between, now) {
+            Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }))
+                if now.as_secs().saturating_sub(not_after.as_secs()) <= self.grace.as_secs() =>
+            {
+                self.verifier.verify_client_cert(certificate, between, not_after)?
             }
             verified => verified?,
         };
@@ -157,7 +162,7 @@ impl ClientCertVerifier for Machines {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        self.verifier.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -166,10 +171,10 @@ impl ClientCertVerifier for Machines {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        self.verifier.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 }

@@ -9,9 +9,9 @@ use abide_fleet::{
     protocol::Report,
     server::{
         Server, Settings,
-        authority::{Authority, Init},
+        authority::{Authority, Init, Lifetime},
         limits::Limits,
-        tls::WallClock,
+        tls::{GRACE, WallClock},
     },
     store::{self, Millis, Store, Term, Token},
 };
@@ -82,6 +82,8 @@ impl Rig {
             repository: folder.path().join("source"),
             hub: "hub-1".to_owned(),
             clock,
+            lifetime: Lifetime::default(),
+            grace: GRACE,
             limits: Limits::default(),
             look: Arc::new(|| ()),
         };

@@ -5,9 +5,9 @@ use abide_fleet::{
     protocol::{Enrolled, ObjectId, Poll},
     server::{
         Server, Settings,
-        authority::{Authority, Init},
+        authority::{Authority, Init, Lifetime},
         limits::Limits,
-        tls::WallClock,
+        tls::{GRACE, WallClock},
     },
     store::{self, Machine, Millis, Store, Term, Token},
 };
@@ -73,6 +73,8 @@ impl Rig {
             repository: folder.path().join("source"),
             hub: format!("hub-{database}"),
             clock: clock(&ahead),
+            lifetime: Lifetime::default(),
+            grace: GRACE,
             limits,
             look: Arc::new(move || {
                 looked.fetch_add(1, Ordering::Relaxed);

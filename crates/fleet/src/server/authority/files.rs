@@ -11,8 +11,8 @@
 //! Each file is written whole or not at all, in this order; what is there is never written over but by what takes its place.
 
 use super::{
-    Authority, hex,
-    making::{self, Signer},
+    Authority, Lifetime, hex,
+    making,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::KeyPair;
@@ -36,9 +36,6 @@ const FORMAT: u32 = 1;
 
 /// More than any of them has.
 const FILE_BYTES_MAX: u64 = 64 << 10;
-
-/// The hub's own certificate is renewed when less than this is left of it.
-const SERVER_LEFT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Why there is no authority.
 #[derive(Debug, thiserror::Error)]
@@ -141,24 +138,34 @@ impl Authority {
         if !folder.join("issuing.pem").exists() {
             Self::renew_issuing(folder, &folder.join("root.key"), now)?;
         }
-        Ok((Self::open(folder, now)?, made))
+        Ok((Self::open(folder, Lifetime::default(), now)?, made))
     }
 
-    /// Opens it. The hub's own certificate is made anew where it is missing or ends soon.
-    pub fn open(folder: &Path, now: i64) -> Result<Self, AuthorityError> {
+    /// Opens it. The hub's own certificate is made anew where it is missing or ends soon, or would last too long.
+    pub fn open(folder: &Path, lifetime: Lifetime, now: i64) -> Result<Self, AuthorityError> {
         let record = record(folder)?;
         let root = certificate_of(&read(&folder.join("root.pem"))?, &folder.join("root.pem"))?;
         let (key, issuing) = pair(&folder.join("issuing.pem"))?;
         let issuer = making::issuing_signer(key, &record.fleet);
         let path = folder.join("server.pem");
         let server = read_optional(&path)?.map(|text| parse_pair(&text, &path)).transpose()?;
-        let ends = now.saturating_add(SERVER_LEFT.as_millis() as i64);
+        let lasts = |server: &CertificateDer<'_>, time: Duration| {
+            is_good(server, &issuing, &root, now.saturating_add(time.as_millis() as i64)).is_ok()
+        };
+        // One that is made now is good up to that very second.
+        let too_long = lifetime.server() + Duration::from_secs(1);
         let (server_key, server) = match server {
-            Some((key, server)) if is_good(&server, &issuing, &root, ends).is_ok() => (key, server),
-            _ => new_server(&path, &record, &issuer, &issuing, &root, now)?,
+            Some((key, server)) if lasts(&server, lifetime.server_left()) && !lasts(&server, too_long) => (key, server),
+            _ => {
+                let key = KeyPair::generate()?;
+                let server = making::server(&issuer, &key, &record.names, now, lifetime)?;
+                is_good(&server, &issuing, &root, now).map_err(AuthorityError::NotOurRoot)?;
+                write(&path, (key.serialize_pem() + &pem(&server)).as_bytes())?;
+                (key, server)
+            }
         };
         let server_key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
-        Ok(Self { folder: folder.to_owned(), record, root, issuer, issuing, server, server_key })
+        Ok(Self { folder: folder.to_owned(), record, lifetime, root, issuer, issuing, server, server_key })
     }
 
     /// Makes another issuing key with the root's; the one before goes, and what it signed stays good.
@@ -173,7 +180,7 @@ impl Authority {
         // Its first work shows whether machines will believe it.
         let issuer = making::issuing_signer(key, &record.fleet);
         let server_key = KeyPair::generate()?;
-        let server = making::server(&issuer, &server_key, &record.names, now)?;
+        let server = making::server(&issuer, &server_key, &record.names, now, Lifetime::default())?;
         is_good(&server, &issuing, &root, now).map_err(AuthorityError::NotOurRoot)?;
         write(&folder.join("issuing.pem"), text.as_bytes())
     }
@@ -190,7 +197,8 @@ impl Authority {
     pub fn issues_for(&self, time: Duration, now: i64) -> bool {
         let at = now.saturating_add(time.as_millis() as i64);
         // Those that it signs last less long than it: one that is made for the purpose tells.
-        let sample = KeyPair::generate().and_then(|key| making::server(&self.issuer, &key, &self.record.names, at));
+        let sample = KeyPair::generate()
+            .and_then(|key| making::server(&self.issuer, &key, &self.record.names, at, self.lifetime));
         sample.is_ok_and(|sample| is_good(&sample, &self.issuing, &self.root, at).is_ok())
     }
 }
@@ -227,21 +235,6 @@ fn record(folder: &Path) -> Result<Record, AuthorityError> {
     let record: Record = serde_json::from_str(&text)
         .map_err(|error| AuthorityError::Damaged { path: path.clone(), why: error.to_string() })?;
     if record.format > FORMAT { Err(AuthorityError::Later(path)) } else { Ok(record) }
-}
-
-fn new_server(
-    path: &Path,
-    record: &Record,
-    issuer: &Signer,
-    issuing: &CertificateDer<'static>,
-    root: &CertificateDer<'static>,
-    now: i64,
-) -> Result<(KeyPair, CertificateDer<'static>), AuthorityError> {
-    let key = KeyPair::generate()?;
-    let server = making::server(issuer, &key, &record.names, now)?;
-    is_good(&server, issuing, root, now).map_err(AuthorityError::NotOurRoot)?;
-    write(path, (key.serialize_pem() + &pem(&server)).as_bytes())?;
-    Ok((key, server))
 }
 
 /// Whether machines will believe a hub that shows this, at a time.

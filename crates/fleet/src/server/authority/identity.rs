@@ -1,9 +1,9 @@
 //! Who a certificate is about: names in it, so that no more of it has to be read than what verifying it reads.
 
 use abide_spec::Name;
-use rustls::pki_types::CertificateDer;
-use std::fmt;
-use webpki::EndEntityCert;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use std::{fmt, time::Duration};
+use webpki::{EndEntityCert, Error, KeyUsage};
 
 /// What the names of machines' certificates end with. It is nobody's on the internet.
 const DOMAIN: &str = "abide.internal";
@@ -43,6 +43,17 @@ impl Identity {
     pub(super) fn names(&self) -> Vec<String> {
         let recipient = (!self.recipient.is_empty()).then(|| format!("{}.{RECIPIENT}.{DOMAIN}", self.recipient));
         [self.to_string()].into_iter().chain(recipient).collect()
+    }
+}
+
+/// Until when a certificate is good: milliseconds since 1970.
+pub fn expires_at(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    // At the end of time it has expired, which is found before anything else is asked of it, and says when that was.
+    let never = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
+    match certificate.verify_for_usage(&[], &[], &[], never, KeyUsage::client_auth(), None, None) {
+        Err(Error::CertExpired { not_after, .. }) => i64::try_from(not_after.as_secs()).ok()?.checked_mul(1000),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Certificates, made.
 
-use super::Identity;
+use super::{Identity, Lifetime};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, date_time_ymd,
@@ -17,12 +17,6 @@ const ROOT_LIFE: Duration = Duration::from_secs(3650 * DAY.as_secs());
 
 /// As often may the root's key be fetched from where it lies.
 const ISSUING_LIFE: Duration = Duration::from_secs(730 * DAY.as_secs());
-
-const SERVER_LIFE: Duration = Duration::from_secs(90 * DAY.as_secs());
-
-/// How long a machine's certificate is good. A machine may be away for as long without being enrolled anew, and for as
-/// long again within the grace of renewing.
-pub const MACHINE_LIFE: Duration = Duration::from_secs(30 * DAY.as_secs());
 
 /// By so much clocks may differ, and a certificate is good as soon as it is made.
 pub const MACHINE_SKEW: Duration = HOUR;
@@ -77,9 +71,10 @@ pub(super) fn server(
     key: &KeyPair,
     names: &[String],
     now: i64,
+    lifetime: Lifetime,
 ) -> Result<CertificateDer<'static>, rcgen::Error> {
     let mut params = CertificateParams::new(names)?;
-    lasts(&mut params, now, SERVER_LIFE);
+    lasts(&mut params, now, lifetime.server());
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "abide hub");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -89,9 +84,14 @@ pub(super) fn server(
 }
 
 /// A machine's.
-pub(super) fn machine(issuing: &Signer, identity: &Identity, key: &[u8]) -> Result<CertificateDer<'static>, NotIssued> {
+pub(super) fn machine(
+    issuing: &Signer,
+    identity: &Identity,
+    key: &[u8],
+    lifetime: Lifetime,
+) -> Result<CertificateDer<'static>, NotIssued> {
     let mut params = CertificateParams::new(identity.names())?;
-    lasts(&mut params, identity.serial, MACHINE_LIFE);
+    lasts(&mut params, identity.serial, lifetime.machine());
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, identity.name.as_str());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

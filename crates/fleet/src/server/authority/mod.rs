@@ -5,16 +5,20 @@
 //!                                                       └─────────────► machines' (30 days, renewed by them)
 //! ```
 //!
+//! The last two are what is usual, and may be others ([`Lifetime`]).
+//!
 //! All of it is in one folder, `hub/` of the root's state, for root alone. Keys are P-256. No date is stored twice: whether a
 //! certificate has to be renewed is asked of the certificate.
 
 mod files;
 mod identity;
+mod lifetime;
 mod making;
 
 pub use files::{AuthorityError, Init, Made};
-pub use identity::{Identity, NoIdentity};
-pub use making::{MACHINE_LIFE, MACHINE_SKEW, NotIssued, has_key};
+pub use identity::{Identity, NoIdentity, expires_at};
+pub use lifetime::{BadLifetime, Lifetime};
+pub use making::{MACHINE_SKEW, NotIssued, has_key};
 
 use crate::protocol::Issued;
 use files::Record;
@@ -30,6 +34,7 @@ use std::{
 pub struct Authority {
     folder: PathBuf,
     record: Record,
+    lifetime: Lifetime,
     root: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
     issuing: CertificateDer<'static>,
@@ -79,8 +84,8 @@ impl Authority {
             fleet: self.record.fleet.clone(),
             recipient: recipient.to_owned(),
         };
-        let certificate = making::machine(&self.issuer, &identity, key)?;
-        let life = MACHINE_LIFE.as_millis() as i64;
+        let certificate = making::machine(&self.issuer, &identity, key, self.lifetime)?;
+        let life = self.lifetime.machine().as_millis() as i64;
         Ok(Issued {
             chain: files::pem(&certificate) + &files::pem(&self.issuing),
             renew_at: (serial + life * 2 / 3) / 1000,

@@ -91,7 +91,7 @@ fn the_roots_key_may_be_elsewhere() {
     let here = folder.path().join("root.key");
     assert!(matches!(Authority::renew_issuing(folder.path(), &here, NOW), Err(AuthorityError::NoRootKey(_))));
     Authority::renew_issuing(folder.path(), &key, NOW + DAY).unwrap();
-    let authority = Authority::open(folder.path(), NOW + DAY).unwrap();
+    let authority = Authority::open(folder.path(), Lifetime::default(), NOW + DAY).unwrap();
     let after = authority.issue("till-1", &point, "", NOW + DAY).unwrap();
     assert!(is_machine(&authority, &before.chain, NOW + DAY).is_ok());
     assert!(is_machine(&authority, &after.chain, NOW + DAY).is_ok());
@@ -106,7 +106,7 @@ fn the_roots_key_may_be_elsewhere() {
 fn the_hubs_own_certificate_is_renewed_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let (authority, _) = Authority::init(folder.path(), &init(), NOW).unwrap();
-    let of = |at| Authority::open(folder.path(), at).unwrap().server().0;
+    let of = |at| Authority::open(folder.path(), Lifetime::default(), at).unwrap().server().0;
     assert_eq!(of(NOW + 59 * DAY), authority.server().0);
     let renewed = of(NOW + 61 * DAY);
     assert_ne!(renewed, authority.server().0);
@@ -131,11 +131,11 @@ fn a_key_is_proved_by_a_signature() {
 #[test]
 fn what_is_damaged_or_missing_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(Authority::open(folder.path(), NOW), Err(AuthorityError::None(_))));
+    assert!(matches!(Authority::open(folder.path(), Lifetime::default(), NOW), Err(AuthorityError::None(_))));
     Authority::init(folder.path(), &init(), NOW).unwrap();
     fs::write(folder.path().join("issuing.pem"), "nothing").unwrap();
-    let error = Authority::open(folder.path(), NOW).unwrap_err().to_string();
+    let error = Authority::open(folder.path(), Lifetime::default(), NOW).unwrap_err().to_string();
     assert!(error.contains("issuing.pem"), "{error}");
     fs::write(folder.path().join("hub.json"), r#"{"format":9,"fleet":"","fleetName":"","names":[]}"#).unwrap();
-    assert!(matches!(Authority::open(folder.path(), NOW), Err(AuthorityError::Later(_))));
+    assert!(matches!(Authority::open(folder.path(), Lifetime::default(), NOW), Err(AuthorityError::Later(_))));
 }
