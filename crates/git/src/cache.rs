@@ -25,7 +25,7 @@ pub enum History {
     /// None: the commit alone, with all that it needs.
     #[default]
     None,
-    /// All of it, each commit with all that it needs: for who hands it on.
+    /// All of it, each commit with all that it needs, and the tags that are objects: for who hands it on.
     Whole,
 }
 
@@ -156,6 +156,11 @@ impl Store {
             }
         }
         Ok(store)
+    }
+
+    /// What was stored so far.
+    pub(crate) fn repository(&self) -> &Repository {
+        &self.repository
     }
 
     /// Where it is now.

@@ -9,12 +9,14 @@
 use crate::{
     cache::{self, CacheError, History, Store},
     remote::{Remote, RemoteError, Secrets},
+    tags::Tags,
+    upload_pack::Refs,
 };
-use git2::{ErrorCode, Oid, Repository, RepositoryOpenFlags};
+use git2::{ErrorCode, Oid, PackBuilder, Repository, RepositoryOpenFlags};
 use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsStr,
-    io::{self, Read, Write},
+    io::{self, BufRead, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -23,15 +25,22 @@ use std::{
 /// More than secrets have: a token and a bundle of certificates.
 const SECRETS_BYTES_MAX: u64 = 4 << 20;
 
+/// More than a list of tags has.
+const TAGS_BYTES_MAX: u64 = 1 << 20;
+
 /// What a child is to do.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "job")]
 pub(crate) enum Job {
-    /// Bring the tip of a remote branch into the cache. [`Secrets`] come on stdin.
+    /// Bring the tip of a remote branch into the cache, and the tags where all of a repository is wanted. [`Secrets`] come
+    /// on stdin.
     Fetch { url: String, branch: String, deadline: Duration, store: Storing },
     /// Tell the tip of a local branch; unless it is one of `known`, its pack without what the first of them has follows.
-    Read { path: PathBuf, branch: String, known: Vec<String>, history: History },
-    /// Store the pack on stdin, which has this commit.
+    ///
+    /// Where all of a repository is wanted, the tags that are known come on stdin, and `tags` is the digest of their list. If
+    /// it is another by now, a pack follows as well. Before each pack is the list that it goes with, and an empty line.
+    Read { path: PathBuf, branch: String, known: Vec<String>, history: History, tags: String },
+    /// Store the pack on stdin, which has this commit; with the list before it where all of a repository is wanted.
     Store { commit: String, store: Storing },
 }
 
@@ -55,8 +64,8 @@ pub(crate) struct Storing {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "answer")]
 pub(crate) enum Answer {
-    /// The branch points there, and that commit is in the cache (or follows).
-    Tip { commit: String },
+    /// The branch points there, and that commit is in the cache (or follows); the digest of the list of tags.
+    Tip { commit: String, tags: String },
     /// There is no such branch; the repository said so itself.
     Absent,
     /// It could not be done.
@@ -87,7 +96,9 @@ pub fn fetch_child(job: &OsStr) -> ExitCode {
     let job = job.and_then(|text| serde_json::from_str(text).map_err(|error| error.to_string()));
     let result = match job {
         Ok(Job::Fetch { url, branch, deadline, store }) => fetch(&url, &branch, deadline, &store),
-        Ok(Job::Read { path, branch, known, history }) => return exit(read(&path, &branch, &known, history)),
+        Ok(Job::Read { path, branch, known, history, tags }) => {
+            return exit(read(&path, &branch, &known, history, &tags));
+        }
         Ok(Job::Store { commit, store }) => store_pack(&commit, &store),
         Err(why) => Err(JobError::Text(format!("this command is for the agent alone: {why}"))),
     };
@@ -137,20 +148,37 @@ fn fetch(url: &str, branch: &str, deadline: Duration, storing: &Storing) -> Resu
     io::stdin().take(SECRETS_BYTES_MAX).read_to_end(&mut secrets)?;
     let secrets: Secrets = serde_json::from_slice(&secrets).map_err(|error| JobError::Text(error.to_string()))?;
     let mut remote = Remote::new(url, &secrets, deadline)?;
-    let Some(tip) = remote.tip(branch)? else { return Ok(Answer::Absent) };
+    let Refs { tip, tags } = remote.refs(branch, storing.history)?;
+    let Some(tip) = tip else { return Ok(Answer::Absent) };
     let _lock = cache::lock(&storing.directory)?;
     let store = storing.open()?;
     if !store.has(tip) {
         let have = ids(&storing.keep).into_iter().find(|id| store.has(*id));
         let history = storing.history;
-        store.receive(|pack| remote.fetch(tip, have, history, pack, storing.bytes_max).map_err(JobError::from))?;
+        store.receive(|pack| remote.fetch(&[tip], have, history, pack, storing.bytes_max).map_err(JobError::from))?;
     }
     store.check(tip, &ids(&storing.keep))?;
-    store.finish()?;
-    Ok(Answer::Tip { commit: tip.to_string() })
+    // Of commits that are elsewhere, nothing is brought.
+    let tags = Tags::newest(store.repository(), tags);
+    let lacking: Vec<Oid> = tags.iter().filter(|tag| store.repository().find_tag(*tag).is_err()).collect();
+    if !lacking.is_empty() {
+        let (history, bytes_max) = (storing.history, storing.bytes_max);
+        store.receive(|pack| remote.fetch(&lacking, Some(tip), history, pack, bytes_max).map_err(JobError::from))?;
+    }
+    finish(store, tip, tags, storing)
 }
 
-fn read(path: &Path, branch: &str, known: &[String], history: History) -> Result<(), JobError> {
+/// What came is durable, and then listed.
+fn finish(store: Store, tip: Oid, tags: Tags, storing: &Storing) -> Result<Answer, JobError> {
+    let tags = tags.there(store.repository());
+    store.finish()?;
+    if storing.history == History::Whole {
+        tags.write(&storing.directory)?;
+    }
+    Ok(Answer::Tip { commit: tip.to_string(), tags: tags.digest() })
+}
+
+fn read(path: &Path, branch: &str, known: &[String], history: History, had: &str) -> Result<(), JobError> {
     let no_more: [&OsStr; 0] = [];
     let opened = Repository::open_ext(path, RepositoryOpenFlags::NO_SEARCH, no_more);
     let repository = opened.map_err(|error| JobError::Text(unreadable(path, &error)))?;
@@ -159,16 +187,48 @@ fn read(path: &Path, branch: &str, known: &[String], history: History) -> Result
         Err(error) if error.code() == ErrorCode::NotFound => return Ok(send(&Answer::Absent)?),
         Err(error) => return Err(error.into()),
     };
-    let commit = tip.to_string();
-    if known.contains(&commit) {
-        return Ok(send(&Answer::Tip { commit })?);
+    let tags = match history {
+        History::None => Tags::default(),
+        History::Whole => Tags::of_repository(&repository)?,
+    };
+    let answer = Answer::Tip { commit: tip.to_string(), tags: tags.digest() };
+    let is_known = known.contains(&tip.to_string());
+    if is_known && tags.digest() == had {
+        return Ok(send(&answer)?);
     }
     // All that can be missing is found before anything is promised.
-    let pack = cache::pack(&repository, tip, &ids(&known[..known.len().min(1)]), history)?;
-    send(&Answer::Tip { commit })?;
-    if cache::send(pack, &mut io::stdout()).is_err() {
+    let mut pack = if is_known {
+        repository.packbuilder()?
+    } else {
+        cache::pack(&repository, tip, &ids(&known[..known.len().min(1)]), history)?
+    };
+    add_tags(&mut pack, &tags, history)?;
+    if pack.object_count() == 0 {
+        // There is no such thing as an empty pack.
+        pack.insert_object(tip, None)?;
+    }
+    send(&answer)?;
+    let list = match history {
+        History::None => String::new(),
+        History::Whole => tags.text() + "\n",
+    };
+    if io::stdout().write_all(list.as_bytes()).is_err() || cache::send(pack, &mut io::stdout()).is_err() {
         // Who reads the pack sees it end too early, and says so.
         return Err(JobError::Silent);
+    }
+    Ok(())
+}
+
+/// Adds the tags that stdin doesn't name.
+fn add_tags(pack: &mut PackBuilder<'_>, tags: &Tags, history: History) -> Result<(), JobError> {
+    if history == History::None {
+        return Ok(());
+    }
+    let mut known = String::new();
+    io::stdin().take(TAGS_BYTES_MAX).read_to_string(&mut known)?;
+    let known: Vec<&str> = known.lines().collect();
+    for tag in tags.iter().filter(|tag| !known.contains(&tag.to_string().as_str())) {
+        pack.insert_object(tag, None)?;
     }
     Ok(())
 }
@@ -196,10 +256,22 @@ fn store_pack(commit: &str, storing: &Storing) -> Result<Answer, JobError> {
     let _lock = cache::lock(&storing.directory)?;
     let store = storing.open()?;
     let id = Oid::from_str(commit)?;
-    store.write_pack(&mut Bounded { from: &mut io::stdin(), left: storing.bytes_max })?;
+    let mut from = io::stdin().lock();
+    let tags = match storing.history {
+        History::None => Tags::default(),
+        History::Whole => read_list(&mut from)?,
+    };
+    store.write_pack(&mut Bounded { from: &mut from, left: storing.bytes_max })?;
     store.check(id, &ids(&storing.keep))?;
-    store.finish()?;
-    Ok(Answer::Tip { commit: commit.to_owned() })
+    finish(store, id, tags, storing)
+}
+
+/// The list of tags before a pack, up to the empty line.
+fn read_list(from: &mut dyn BufRead) -> Result<Tags, JobError> {
+    let mut text = String::new();
+    let mut from = from.take(TAGS_BYTES_MAX);
+    while from.read_line(&mut text)? > 1 {}
+    Ok(Tags::parse(&text))
 }
 
 /// A stream that fails, rather than ends, when it is longer than it may be.

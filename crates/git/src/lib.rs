@@ -16,7 +16,7 @@
 //! | [`source`], [`watch`] | what a source says next, and when it looks |
 //! | [`revision`] | what a commit says |
 //! | [`snapshot`], [`tree`], [`folder`] | which files there are: in a commit, on a disk |
-//! | [`cache`] | where objects are kept |
+//! | [`cache`], [`tags`] | where objects are kept; which of them are tags |
 //! | `child`, `worker` | what is done in a process of its own, and how that is held |
 //! | `remote`, `upload_pack`, `packet` | Git's protocol over https |
 //! | [`init`], [`hook`] | a repository that deploys, and what its hooks ask |
@@ -35,6 +35,7 @@ mod remote;
 pub mod revision;
 pub mod snapshot;
 pub mod source;
+pub mod tags;
 pub mod tree;
 mod upload_pack;
 pub mod watch;
@@ -45,6 +46,7 @@ pub use git2::{Error, Oid, Repository};
 pub use revision::{Commit, describe};
 pub use snapshot::{Snapshot, SnapshotError};
 pub use source::{GitSource, Settings};
+pub use tags::Tags;
 pub use watch::Waker;
 
 use git2::{ConfigLevel, opts::set_search_path};

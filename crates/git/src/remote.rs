@@ -6,7 +6,7 @@
 use crate::{
     cache::History,
     packet::{self, Packet, PacketError, printable},
-    upload_pack::{self, Advertisement},
+    upload_pack::{self, Advertisement, Refs},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use git2::Oid;
@@ -88,7 +88,7 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    /// Prepares to talk to `url`. Each of [`tip`](Self::tip) and [`fetch`](Self::fetch) takes at most `deadline`.
+    /// Prepares to talk to `url`. Each of [`refs`](Self::refs) and [`fetch`](Self::fetch) takes at most `deadline`.
     pub(crate) fn new(url: &str, secrets: &Secrets, deadline: Duration) -> Result<Self, RemoteError> {
         let mut tls = TlsConfig::builder();
         if let Some(pem) = &secrets.authorities {
@@ -120,8 +120,9 @@ impl Remote {
         Ok(Self { agent, base: url.trim_end_matches('/').to_owned(), authorization, deadline, able: None })
     }
 
-    /// The commit that `branch` points to; none if there is no such branch. A broken answer is an error, never "none".
-    pub(crate) fn tip(&mut self, branch: &str) -> Result<Option<Oid>, RemoteError> {
+    /// The commit that `branch` points to, and where all of the repository is wanted, its tags; none if there is no such
+    /// branch. A broken answer is an error, never "none".
+    pub(crate) fn refs(&mut self, branch: &str, history: History) -> Result<Refs, RemoteError> {
         let end = Instant::now() + self.deadline;
         let name = format!("refs/heads/{branch}");
         // A server of version 0 says where its branches are in the advertisement itself, so each poll needs a new one.
@@ -129,24 +130,24 @@ impl Remote {
             self.able = Some(self.discover(end)?);
         }
         if let Some(Advertisement::V0 { refs, .. }) = &self.able {
-            return Ok(refs.get(&name).copied());
+            return Ok(upload_pack::refs_of(refs, &name, history));
         }
-        let answer = self.post(&upload_pack::ls_refs(&name), end);
-        let tip = answer.and_then(|mut body| {
-            let tip = upload_pack::read_tip(&mut (&mut body).take(ADVERTISEMENT_BYTES_MAX), &name)?;
+        let answer = self.post(&upload_pack::ls_refs(&name, history), end);
+        let refs = answer.and_then(|mut body| {
+            let refs = upload_pack::read_refs(&mut (&mut body).take(ADVERTISEMENT_BYTES_MAX), &name)?;
             drain(&mut body)?;
-            Ok(tip)
+            Ok(refs)
         });
-        if tip.is_err() {
+        if refs.is_err() {
             self.able = None;
         }
-        tip.map_err(|error| self.late(error, end))
+        refs.map_err(|error| self.late(error, end))
     }
 
-    /// Writes the pack of commit `want`, without what commit `have` has already, to `pack`.
+    /// Writes the pack of these commits or tags, without what commit `have` has already, to `pack`.
     pub(crate) fn fetch(
         &mut self,
-        want: Oid,
+        wants: &[Oid],
         have: Option<Oid>,
         history: History,
         pack: &mut dyn Write,
@@ -161,9 +162,9 @@ impl Remote {
                 if history == History::None && !capabilities.iter().any(|word| word == "shallow") {
                     return Err(RemoteError::NoShallow);
                 }
-                upload_pack::fetch_v0(want, have, history)
+                upload_pack::fetch_v0(wants, have, history)
             }
-            _ => upload_pack::fetch_v2(want, have, history),
+            _ => upload_pack::fetch_v2(wants, have, history),
         };
         let result = self.post(&request, end).and_then(|mut body| {
             upload_pack::read_pack(&mut body, pack, bytes_max)?;

@@ -12,11 +12,13 @@ use crate::{
     remote::{Remote, Secrets},
     revision::{ReopenError, reopen},
     snapshot::SnapshotError,
+    tags::Tags,
+    upload_pack::Refs,
     watch::{Waker, Watch},
     worker::{Input, Means, WorkError, Worker},
 };
 use abide_host::child::Rights;
-use abide_reconcile::{Attend, Fault, Progress, Revision, Source, SourceId, Wish};
+use abide_reconcile::{Attend, Digest, Fault, Progress, Revision, Source, SourceId, Wish};
 use abide_spec::kind::{self, Credentials, Grants};
 use git2::{Oid, Reference, Repository};
 use std::{
@@ -115,6 +117,10 @@ pub struct GitSource {
     /// Kept between polls, for its connection.
     remote: Option<(Secrets, Remote)>,
     said: Option<Tip>,
+    /// The digest of the list of tags with which that was said.
+    tags: String,
+    /// The same of all tags of a remote repository, as it told them last.
+    told: Option<String>,
     /// Whether the first look, for which nothing is waited, is over.
     has_looked: bool,
     is_failed: bool,
@@ -135,7 +141,7 @@ impl GitSource {
             return Err(BadLocation::Outside(printable(path.as_bytes())));
         }
         let watch = match &location {
-            Location::Local(path) => Watch::local(path, &git.branch),
+            Location::Local(path) => Watch::local(path, &git.branch, settings.history),
             Location::Remote(_) => Watch::remote(git.interval.0),
         };
         let said = settings.said.as_deref().and_then(|id| Oid::from_str(id).ok()).map(Tip::At);
@@ -145,6 +151,8 @@ impl GitSource {
             watch,
             remote: None,
             said,
+            tags: String::new(),
+            told: None,
             has_looked: false,
             is_failed: false,
             is_cache_damaged: false,
@@ -162,16 +170,16 @@ impl GitSource {
             Location::Local(path) => self.read(&path, attend)?,
             Location::Remote(url) => self.fetch(&url, attend)?,
         };
-        let tip = match answer {
-            Some(Answer::Tip { commit }) => match Oid::from_str(&commit) {
-                Ok(id) => Tip::At(id),
+        let (tip, tags) = match answer {
+            Some(Answer::Tip { commit, tags }) => match Oid::from_str(&commit) {
+                Ok(id) => (Tip::At(id), tags),
                 Err(error) => return Err(self.unreachable(error.message())),
             },
-            Some(Answer::Absent) => Tip::Absent,
+            Some(Answer::Absent) => (Tip::Absent, String::new()),
             Some(Answer::Failed { why, .. }) => return Err(self.unreachable(&why)),
             None => return Ok(None),
         };
-        if self.said.as_ref() == Some(&tip) && !self.is_failed {
+        if self.said.as_ref() == Some(&tip) && self.tags == tags && !self.is_failed {
             return Ok(None);
         }
         let revision = match &tip {
@@ -188,7 +196,7 @@ impl GitSource {
             keep.insert(0, revision.commit.clone());
             keep.truncate(KEPT);
         }
-        self.said = Some(tip);
+        (self.said, self.tags) = (Some(tip), tags);
         Ok(Some(revision))
     }
 
@@ -224,11 +232,15 @@ impl GitSource {
         };
         let known: Vec<String> = known.into_iter().filter(|id| self.has(id)).collect();
         let Settings { repository: kind::GitSource { branch, .. }, history, .. } = &self.settings;
-        let job = |known| Job::Read { path: path.to_owned(), branch: branch.clone(), known, history: *history };
-        let mut reader = self.start(&job(known.clone()), rights, Input::Bytes(&[]))?;
+        let job = |known, tags| {
+            let (path, branch) = (path.to_owned(), branch.clone());
+            Job::Read { path, branch, known, history: *history, tags }
+        };
+        let (tags, digest) = self.tags_here();
+        let mut reader = self.start(&job(known.clone(), digest.clone()), rights, Input::Bytes(tags.as_bytes()))?;
         let answer = reader.answer(attend).map_err(|error| self.unworkable(error))?;
         let commit = match &answer {
-            Answer::Tip { commit } if !known.contains(commit) => commit.clone(),
+            Answer::Tip { commit, tags } if !known.contains(commit) || *tags != digest => commit.clone(),
             _ => return Ok(Some(answer)),
         };
         let (stored, is_damaged) = self.store(&mut reader, &commit, false, attend)?;
@@ -236,9 +248,9 @@ impl GitSource {
             return Ok(Some(stored));
         }
         // The new cache may lack what the first pack was built on, so all of it is asked for.
-        let mut reader = self.start(&job(Vec::new()), rights, Input::Bytes(&[]))?;
+        let mut reader = self.start(&job(Vec::new(), String::new()), rights, Input::Bytes(&[]))?;
         let commit = match reader.answer(attend).map_err(|error| self.unworkable(error))? {
-            Answer::Tip { commit } => commit,
+            Answer::Tip { commit, .. } => commit,
             answer => return Ok(Some(answer)),
         };
         Ok(Some(self.store(&mut reader, &commit, true, attend)?.0))
@@ -268,15 +280,19 @@ impl GitSource {
             let remote = Remote::new(url, &secrets, self.settings.bounds.ask);
             self.remote = Some((secrets.clone(), remote.map_err(|error| self.unreachable(&error.to_string()))?));
         }
-        let branch = self.settings.repository.branch.clone();
-        let tip = self.remote.as_mut().map(|(_, remote)| remote.tip(&branch)).transpose();
-        let tip = match tip.map_err(|error| self.unreachable(&error.to_string()))?.flatten() {
+        let (branch, history) = (self.settings.repository.branch.clone(), self.settings.history);
+        let refs = self.remote.as_mut().map(|(_, remote)| remote.refs(&branch, history)).transpose();
+        let Refs { tip, tags } = refs.map_err(|error| self.unreachable(&error.to_string()))?.unwrap_or_default();
+        let told = Some(Digest::of(format!("{tags:?}").as_bytes()).to_string());
+        // Without history there are no tags.
+        let is_told = history == History::None || self.told == told;
+        let tip = match tip {
             None => return Ok(Some(Answer::Absent)),
-            Some(tip) if self.said == Some(Tip::At(tip)) && !self.is_failed => return Ok(None),
+            Some(tip) if self.said == Some(Tip::At(tip)) && is_told && !self.is_failed => return Ok(None),
             Some(tip) => tip.to_string(),
         };
-        if self.has(&tip) {
-            return Ok(Some(Answer::Tip { commit: tip }));
+        if is_told && self.has(&tip) {
+            return Ok(Some(Answer::Tip { commit: tip, tags: self.tags.clone() }));
         }
         attend.progress(Progress { what: format!("fetching {tip:.12} of {url}").into(), done: 0, total: None });
         let bytes = serde_json::to_vec(&secrets).map_err(|error| self.unreachable(&error.to_string()))?;
@@ -289,6 +305,7 @@ impl GitSource {
         let answer = self.start(&job, Rights::Own, Input::Bytes(&bytes))?.answer(attend);
         let answer = answer.map_err(|error| self.unworkable(error))?;
         if !matches!(answer, Answer::Failed { is_cache_damaged: true, .. }) {
+            self.told = told.filter(|_| matches!(answer, Answer::Tip { .. }));
             return Ok(Some(answer));
         }
         if let Job::Fetch { store, .. } = &mut job {
@@ -310,6 +327,15 @@ impl GitSource {
     /// Whether the commit is in the cache. All that it needs was checked when it came.
     fn has(&self, commit: &str) -> bool {
         !self.is_cache_damaged && cache::has(&self.settings.directory, commit)
+    }
+
+    /// The tags that are in the cache, a line each, and the digest of their list if it is whole.
+    fn tags_here(&self) -> (String, String) {
+        let listed = Tags::read(&self.settings.directory).unwrap_or_default();
+        let cache = cache::open(&self.settings.directory).ok().filter(|_| !self.is_cache_damaged);
+        let here = cache.map(|cache| listed.clone().there(&cache)).unwrap_or_default();
+        let lines = here.iter().map(|tag| format!("{tag}\n")).collect();
+        (lines, if here == listed { listed.digest() } else { String::new() })
     }
 
     fn storing(&self, is_anew: bool) -> Storing {

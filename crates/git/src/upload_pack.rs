@@ -74,34 +74,63 @@ fn parse_id(text: &str) -> Result<Oid, RemoteError> {
     }
 }
 
-/// Asks where the reference `name` points.
-pub(crate) fn ls_refs(name: &str) -> String {
-    let head = line("command=ls-refs") + &line("object-format=sha1");
-    head + "0001" + &line(&format!("ref-prefix {name}")) + "0000"
+/// Where references point.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refs {
+    /// The one that was asked for.
+    pub(crate) tip: Option<Oid>,
+    /// Tags that are objects, and what they are of.
+    pub(crate) tags: Vec<(Oid, Oid)>,
+}
+
+const TAGS: &str = "refs/tags/";
+
+/// Asks where the reference `name` points, and the tags besides where all of a repository is wanted.
+pub(crate) fn ls_refs(name: &str, history: History) -> String {
+    let head = line("command=ls-refs") + &line("object-format=sha1") + "0001";
+    let tags = match history {
+        History::None => String::new(),
+        History::Whole => line("peel") + &line(&format!("ref-prefix {TAGS}")),
+    };
+    head + &tags + &line(&format!("ref-prefix {name}")) + "0000"
+}
+
+/// The same of what a server of version 0 told.
+pub(crate) fn refs_of(told: &BTreeMap<String, Oid>, name: &str, history: History) -> Refs {
+    let peeled = |name: &str| told.get(&format!("{name}^{{}}")).copied();
+    let tags = told.range(TAGS.to_owned()..).take_while(|(name, _)| name.starts_with(TAGS));
+    let tags = tags.filter(|_| history == History::Whole).filter_map(|(name, id)| Some((*id, peeled(name)?)));
+    Refs { tip: told.get(name).copied(), tags: tags.collect() }
 }
 
 /// Reads the answer to [`ls_refs`].
-pub(crate) fn read_tip(from: &mut dyn Read, name: &str) -> Result<Option<Oid>, RemoteError> {
-    let mut tip = None;
+pub(crate) fn read_refs(from: &mut dyn Read, name: &str) -> Result<Refs, RemoteError> {
+    let mut refs = Refs::default();
     loop {
         match packet::read(from)? {
             Packet::Data(line) => {
                 let text = String::from_utf8_lossy(line.trim_ascii_end());
                 let (id, rest) = text.split_once(' ').ok_or_else(|| RemoteError::Protocol(printable(&line)))?;
+                let mut words = rest.split(' ');
+                let found = words.next().unwrap_or_default();
                 // What was asked for is a prefix: `main2` is answered as well.
-                if rest.split(' ').next() == Some(name) {
-                    tip = Some(parse_id(id)?);
+                if found == name {
+                    refs.tip = Some(parse_id(id)?);
+                }
+                let peeled = words.find_map(|word| word.strip_prefix("peeled:"));
+                if let Some(of) = peeled.filter(|_| found.starts_with(TAGS)) {
+                    refs.tags.push((parse_id(id)?, parse_id(of)?));
                 }
             }
-            Packet::Flush | Packet::End => return Ok(tip),
+            Packet::Flush | Packet::End => return Ok(refs),
             Packet::Delimiter => {}
         }
     }
 }
 
-/// Asks for a commit. `have` must be complete but for its own history, if none is wanted: it is declared shallow then, or
+/// Asks for commits or tags. `have` must be complete but for its own history, if none is wanted: it is declared shallow then, or
 /// the server would count on the objects of its ancestors.
-pub(crate) fn fetch_v2(want: Oid, have: Option<Oid>, history: History) -> String {
+pub(crate) fn fetch_v2(wants: &[Oid], have: Option<Oid>, history: History) -> String {
     let mut request = line("command=fetch") + &line("object-format=sha1") + "0001";
     request += &(line("ofs-delta") + &line("no-progress"));
     if history == History::None {
@@ -114,14 +143,19 @@ pub(crate) fn fetch_v2(want: Oid, have: Option<Oid>, history: History) -> String
         }
         request += &line(&format!("have {have}"));
     }
-    request + &line(&format!("want {want}")) + &line("done") + "0000"
+    request.extend(wants.iter().map(|want| line(&format!("want {want}"))));
+    request + &line("done") + "0000"
 }
 
 /// [`fetch_v2`], as version 0 has it.
-pub(crate) fn fetch_v0(want: Oid, have: Option<Oid>, history: History) -> String {
+pub(crate) fn fetch_v0(wants: &[Oid], have: Option<Oid>, history: History) -> String {
     let thin = if have.is_some() { " thin-pack" } else { "" };
     let shallow = if history == History::None { " shallow" } else { "" };
-    let mut request = line(&format!("want {want} side-band-64k ofs-delta no-progress{shallow}{thin}"));
+    let mut able = format!(" side-band-64k ofs-delta no-progress{shallow}{thin}");
+    let mut request = String::new();
+    for want in wants {
+        request += &line(&format!("want {want}{}", std::mem::take(&mut able)));
+    }
     if history == History::None {
         if let Some(have) = have {
             request += &line(&format!("shallow {have}"));
@@ -187,9 +221,27 @@ mod tests {
     #[test]
     fn a_name_is_compared_whole() {
         let answer = packets(&[&format!("{A} refs/heads/main2\n")]);
-        assert_eq!(read_tip(&mut &answer[..], "refs/heads/main").unwrap(), None);
-        assert_eq!(read_tip(&mut &answer[..], "refs/heads/main2").unwrap().unwrap().to_string(), A);
-        assert!(read_tip(&mut &answer[..answer.len() - 2], "refs/heads/main").is_err(), "cut: not absent");
+        let read = |bytes: &[u8], name| read_refs(&mut &bytes[..], name).map(|refs| refs.tip);
+        assert_eq!(read(&answer, "refs/heads/main").unwrap(), None);
+        assert_eq!(read(&answer, "refs/heads/main2").unwrap().unwrap().to_string(), A);
+        assert!(read(&answer[..answer.len() - 2], "refs/heads/main").is_err(), "cut: not absent");
+    }
+
+    #[test]
+    fn tags_that_are_objects_are_told_with_what_they_are_of() {
+        let (a, b) = (Oid::from_str(A).unwrap(), Oid::from_str(&"2".repeat(40)).unwrap());
+        let lines = [
+            format!("{a} refs/heads/main\n"),
+            format!("{b} refs/tags/v1 peeled:{a}\n"),
+            format!("{a} refs/tags/light\n"),
+        ];
+        let answer = packets(&lines.each_ref().map(String::as_str));
+        let refs = Refs { tip: Some(a), tags: vec![(b, a)] };
+        assert_eq!(read_refs(&mut &answer[..], "refs/heads/main").unwrap(), refs);
+        let told = [("refs/heads/main", a), ("refs/tags/light", a), ("refs/tags/v1", b), ("refs/tags/v1^{}", a)];
+        let told = told.into_iter().map(|(name, id)| (name.to_owned(), id)).collect();
+        assert_eq!(refs_of(&told, "refs/heads/main", History::Whole), refs);
+        assert_eq!(refs_of(&told, "refs/heads/main", History::None).tags, []);
     }
 
     #[test]
@@ -206,7 +258,7 @@ mod tests {
             let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
             let bytes = packets(&lines);
             let _ = read_advertisement(&mut &bytes[..]);
-            let _ = read_tip(&mut &bytes[..], "refs/heads/main");
+            let _ = read_refs(&mut &bytes[..], "refs/heads/main");
             let _ = read_pack(&mut &bytes[..], &mut Vec::new(), 100);
         }
     }

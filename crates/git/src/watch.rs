@@ -1,6 +1,7 @@
 //! Waiting for a repository to change. On this machine: told by the kernel at once, which is a hint; a cheap look at a few
 //! files' times every few seconds, which tells when to ask; and a real question every minute, which is the truth.
 
+use crate::cache::History;
 use abide_reconcile::{Attend, Fault};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::{
@@ -69,13 +70,14 @@ impl Watch {
         Self { hints, sender, place: Place::Remote { interval } }
     }
 
-    /// Waits for `branch` of the repository at `path`.
-    pub(crate) fn local(path: &Path, branch: &str) -> Self {
+    /// Waits for `branch` of the repository at `path`, and for its tags where they count.
+    pub(crate) fn local(path: &Path, branch: &str, history: History) -> Self {
         let (sender, hints) = channel();
         let inner = path.join(".git");
         let folder = if inner.is_dir() { inner } else { path.to_owned() };
         let files = ["HEAD", "packed-refs"].into_iter().map(|name| folder.join(name));
-        let files = files.chain([folder.join("refs/heads").join(branch)]).collect();
+        let tags = (history == History::Whole).then(|| folder.join("refs/tags"));
+        let files = files.chain([folder.join("refs/heads").join(branch)]).chain(tags).collect();
         Self { hints, sender, place: Place::Local(Local { files, folder, signature: Vec::new(), watcher: None }) }
     }
 
