@@ -6,6 +6,7 @@
 //! | [`take`] | a target: is it taken, and what does it say |
 //! | `judge`, `authority`, [`chain`] | may it be taken: floor, a history that was rewritten; signers; descent |
 //! | [`refused`] | why not |
+//! | [`foresee`] | what a hub can tell of that beforehand |
 //! | [`state`] | what a machine remembers |
 //! | [`hub`] | whom it asks, and what it lets be sent |
 //! | [`walk`] | what of a commit it needs |
@@ -16,6 +17,7 @@
 pub mod age;
 mod authority;
 pub mod chain;
+mod foresee;
 pub mod hub;
 mod judge;
 pub mod object;
@@ -26,6 +28,7 @@ pub mod state;
 pub mod take;
 pub mod walk;
 
+pub use foresee::{NoWay, foresee, way};
 pub use hub::{Hub, HubError};
 pub use refused::{NotTaken, Refused};
 pub use state::State;

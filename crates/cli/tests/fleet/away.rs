@@ -81,19 +81,17 @@ fn another_history_is_taken_by_nobody_unless_it_says_so_and_is_signed() {
     let stays =
         || assert_eq!((machines[0].get().source("fleet").commit.as_str(), machines[0].pid()), (second.as_str(), pid));
 
-    // Nobody signed it: the hub tells it, and the machine doesn't take it.
+    // Nobody signed it: machines would refuse it, so none is told.
     hub.repository.write("base/web.yaml", &web("unsigned"));
     let unsigned = hub.repository.land("unsigned");
-    let why = machines[0].source_is("refused");
-    assert!(why.contains("isn't signed"), "{why}");
-    hub.rollout_is("stopped");
+    hub.refuses("isn't signed");
     stays();
 
     // Another history, which doesn't say whose place it takes.
     hub.repository.git(&["reset", "-q", "--hard", &first]);
     hub.repository.write("base/web.yaml", &web("rewritten"));
     anna.signs(&hub, "rewritten");
-    hub.patiently("a fork is refused", || hub.rollouts()["state"] == "refused");
+    hub.refuses("doesn't descend");
     stays();
 
     // It says so.
@@ -104,7 +102,45 @@ fn another_history_is_taken_by_nobody_unless_it_says_so_and_is_signed() {
     machines.into_iter().for_each(Machine::end);
 }
 
-/// Somebody who signs commits with a key of hers.
+/// Tags are what is signed: a tip waits for one, and machines believe no other.
+#[test]
+fn a_commit_waits_for_its_signed_tag() {
+    let mut hub = Hub::made("127.0.0.1", &[]);
+    let anna = Anna::new(&hub);
+    let signers = format!("  signers: {{version: 1, require: Tag, keys: [\"{}\"]}}", anna.public());
+    hub.repository.write("fleet.yaml", &(fleet(&hub.id, &signers) + &rollout("soak: 1s")));
+    let first = hub.repository.land("the fleet");
+    hub.start();
+    hub.refuses("waits for a signed tag");
+    anna.tags(&hub, "v1", &first);
+    let machines = Machine::several(&hub, 2);
+    machines.iter().for_each(|machine| drop(machine.is_on(&first)));
+
+    hub.repository.write("base/web.yaml", &web("two"));
+    let second = hub.repository.land("two");
+    hub.repository.write("base/web.yaml", &web("three"));
+    let third = hub.repository.land("three");
+    hub.patiently("the tip waits", || {
+        let message = hub.rollouts()["message"].as_str().unwrap_or_default().to_owned();
+        message.contains("waits for a signed tag") && message.contains(&third)
+    });
+    hub.sees("till-1", "ready", &first);
+    // A release need not be the tip.
+    anna.tags(&hub, "v2", &second);
+    machines.iter().for_each(|machine| drop(machine.is_on(&second)));
+    // Another hub process, with a cache of its own, tells who comes.
+    hub.kill();
+    fs::remove_dir_all(hub.rig.root().join("state/sources/fleet")).unwrap();
+    hub.start();
+    let late = Machine::enrolled(&hub, &hub.token(1), "late");
+    late.is_on(&second);
+    anna.tags(&hub, "v3", &third);
+    machines.iter().chain([&late]).for_each(|machine| drop(machine.is_on(&third)));
+    late.end();
+    machines.into_iter().for_each(Machine::end);
+}
+
+/// Somebody who signs with a key of hers.
 struct Anna(PathBuf);
 
 impl Anna {
@@ -118,12 +154,22 @@ impl Anna {
         fs::read_to_string(self.0.with_extension("pub")).unwrap().trim().to_owned()
     }
 
+    /// Tags a commit, signed, and pushes the tag.
+    fn tags(&self, hub: &Hub, name: &str, commit: &str) {
+        self.git(hub, &["tag", "-s", "-m", name, name, commit]);
+        hub.repository.git(&["push", "-q", "origin", name]);
+    }
+
+    fn git(&self, hub: &Hub, arguments: &[&str]) {
+        let key = format!("user.signingKey={}", self.0.display());
+        hub.repository.git(&[&["-c", "gpg.format=ssh", "-c", &key], arguments].concat());
+    }
+
     /// Commits everything, signed, and pushes it, whatever was there.
     fn signs(&self, hub: &Hub, message: &str) -> String {
-        let key = format!("user.signingKey={}", self.0.display());
         let git = |arguments: &[&str]| hub.repository.git(arguments);
         git(&["add", "-A"]);
-        git(&["-c", "gpg.format=ssh", "-c", &key, "commit", "-q", "-S", "--allow-empty", "-m", message]);
+        self.git(hub, &["commit", "-q", "-S", "--allow-empty", "-m", message]);
         git(&["push", "-q", "-f", "origin", "main"]);
         git(&["rev-parse", "HEAD"])
     }

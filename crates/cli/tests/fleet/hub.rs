@@ -196,6 +196,14 @@ impl Hub {
         });
     }
 
+    /// Waits until the hub doesn't roll out the newest commit, and says this.
+    pub(crate) fn refuses(&self, words: &str) {
+        self.patiently(&format!("the hub refuses it: {words}"), || {
+            let rollouts = self.rollouts();
+            rollouts["state"] == "refused" && rollouts["message"].as_str().is_some_and(|why| why.contains(words))
+        });
+    }
+
     /// How the roll-outs are.
     pub(crate) fn rollouts(&self) -> Value {
         let said = self.ask(&["rollout", "status", "-o", "json"]);

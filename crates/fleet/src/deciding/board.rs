@@ -27,6 +27,8 @@ pub(super) struct Board {
 struct Showing {
     source: Option<SourceReport>,
     groups: Vec<GroupStatus>,
+    /// Why the newest commit isn't rolled out, though nothing is wrong.
+    waits: String,
     /// Something was told that was not written.
     is_news: bool,
     is_over: bool,
@@ -52,6 +54,11 @@ impl Board {
         self.bell.notify_all();
     }
 
+    /// Why the newest commit isn't rolled out, though nothing is wrong; empty if it is.
+    pub(super) fn waits(&self, waits: &str) {
+        self.note(|showing| waits.clone_into(&mut showing.waits));
+    }
+
     /// The next thing to write; none if it is over.
     fn next(&self) -> Option<Rollouts> {
         let showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,7 +68,7 @@ impl Board {
             return None;
         }
         showing.is_news = false;
-        Some(rollouts(showing.source.as_ref(), &showing.groups))
+        Some(rollouts(&showing))
     }
 }
 
@@ -120,7 +127,9 @@ fn put(store: &dyn Store, term: &Term, rollouts: &Rollouts) -> Result<(), StoreE
     store.put_rollouts(term, &json)
 }
 
-fn rollouts(source: Option<&SourceReport>, groups: &[GroupStatus]) -> Rollouts {
+fn rollouts(showing: &Showing) -> Rollouts {
+    let Showing { source, groups, waits, .. } = showing;
+    let source = source.as_ref();
     // What tells wishes of one commit apart is nothing to people.
     let commit = |revision: Option<&String>| {
         revision.and_then(|revision| revision.split('+').next()).unwrap_or_default().to_owned()
@@ -129,7 +138,7 @@ fn rollouts(source: Option<&SourceReport>, groups: &[GroupStatus]) -> Rollouts {
         commit: commit(source.and_then(|source| source.in_force.as_ref())),
         newest: commit(source.and_then(|source| source.told.as_ref())),
         state: source.map_or("following", |source| source.state.as_str()).to_owned(),
-        message: source.map(|source| source.message.clone()).unwrap_or_default(),
+        message: source.map(|source| &source.message).filter(|message| !message.is_empty()).unwrap_or(waits).clone(),
         rollouts: groups.iter().map(rollout).collect(),
     }
 }

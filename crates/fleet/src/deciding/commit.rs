@@ -33,7 +33,7 @@ const NAMED_MAX: usize = 5;
 pub(super) struct Commit {
     pub(super) summary: String,
     pub(super) file: FleetFile,
-    id: Oid,
+    pub(super) id: Oid,
     /// What is wrong with each content that was asked about.
     contents: BTreeMap<BTreeSet<String>, Option<String>>,
 }

@@ -3,7 +3,7 @@
 
 use super::bell::Bell;
 use abide_git::{
-    GitSource, Oid, Repository, Settings, SnapshotError, Waker, cache::History, describe, location::BadLocation,
+    GitSource, Oid, Repository, Settings, SnapshotError, Tags, Waker, cache::History, describe, location::BadLocation,
     source::Reading,
 };
 use abide_reconcile::{Attend, Complete, Fault, Progress, Revision, Source, Wish};
@@ -27,6 +27,8 @@ pub struct Tip {
     pub summary: String,
     /// Why there is none.
     pub absent: Option<Arc<str>>,
+    /// The tags that are objects, of all commits.
+    pub tags: Arc<Tags>,
 }
 
 /// What is known of the repository.
@@ -45,8 +47,8 @@ pub struct Follower {
     waker: Waker,
 }
 
-#[derive(Default)]
 struct State {
+    directory: PathBuf,
     sight: Mutex<Sight>,
     is_over: AtomicBool,
 }
@@ -68,7 +70,7 @@ impl Follower {
         let directory = settings.directory.clone();
         let settings = Settings { history: History::Whole, reading: Some(Arc::new(Tips)), ..settings };
         let mut source = GitSource::new(settings)?;
-        let (state, waker) = (Arc::new(State::default()), source.waker());
+        let (state, waker) = (Arc::new(State::new(&directory)), source.waker());
         let told = Arc::clone(&state);
         thread::Builder::new().name("fleet's repository".to_owned()).spawn(move || {
             while !told.is_cancelled() {
@@ -105,6 +107,18 @@ impl Drop for Follower {
 }
 
 impl State {
+    fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), sight: Mutex::default(), is_over: AtomicBool::new(false) }
+    }
+
+    /// The tags as they are listed by now. Without the list, those who ask for tags wait.
+    fn tags(&self) -> Arc<Tags> {
+        let tags = Tags::read(&self.directory).inspect_err(|error| {
+            tracing::warn!(%error, folder = %self.directory.display(), "the list of the repository's tags can't be read");
+        });
+        Arc::new(tags.unwrap_or_default())
+    }
+
     /// Whether it was news.
     fn note(&self, said: Result<Revision, Fault>) -> bool {
         let mut sight = self.sight.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +129,7 @@ impl State {
                     Wish::Refused(why) => Some(why),
                     Wish::Complete(_) | Wish::Withdrawn => None,
                 };
-                *sight = Sight { tip: Some(Tip { commit, summary, absent }), trouble: None };
+                *sight = Sight { tip: Some(Tip { commit, summary, absent, tags: self.tags() }), trouble: None };
             }
             Err(Fault::Cancelled) => {}
             Err(fault) => {

@@ -9,17 +9,18 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`follower`], [`roster`], `watch` | what is in the repository, and in the store |
-//! | `commit`, `lineage` | what a commit says, and whether the fleet may go on to it |
+//! | `choice`, `commit`, `lineage` | which commit is rolled out, what it says, and whether the fleet may go on to it |
 //! | `wish`, `source` | what is wished |
 //! | `phase`, `machines`, `clock` | how each machine is, and how it is told |
 //! | `board`, `retries` | what people see of it, and ask for |
 //! | `leader`, `journal` | who decides, and where decisions are |
 //!
 //! A hub can't make up what a machine runs: that the machine reads from the commit. So a broken `fleet.yaml`, a folder that can't
-//! be parsed and a history that machines wouldn't follow are refused here only so that nobody is told in vain.
+//! be parsed, a history that machines wouldn't follow and a signature that they wouldn't believe are refused here only so that nobody is told in vain.
 
 mod bell;
 mod board;
+mod choice;
 mod clock;
 mod commit;
 pub mod follower;
@@ -161,7 +162,7 @@ async fn lead(
         shown: Default::default(),
         wants: Default::default(),
     };
-    let means = Means { source: source.clone(), fleet, follower, roster: Arc::clone(&roster), bell };
+    let means = Means { source: source.clone(), fleet, follower, roster: Arc::clone(&roster), bell, board };
     let parts = Parts {
         paths,
         // Orders have numbers that grow from one leader to the next, whatever root it has.
@@ -171,7 +172,7 @@ async fn lead(
         backends: [(Kind::Machine, Arc::new(machines) as _)].into(),
         inspector: Arc::new(NothingInside),
         journals: Arc::new(journals),
-        factory: Arc::new(Factory { means, board }),
+        factory: Arc::new(Factory { means }),
         hints,
         sweep: Box::new(|_| {}),
     };
@@ -187,7 +188,6 @@ async fn lead(
 /// Makes the one source there is.
 struct Factory {
     means: Means,
-    board: Arc<Board>,
 }
 
 impl SourceFactory for Factory {
@@ -197,7 +197,7 @@ impl SourceFactory for Factory {
         Ok(Opened {
             source: Box::new(FleetSource::new(self.means.clone(), opening)),
             wake: Box::new(move || bell.ring()),
-            reporter: Some(Arc::clone(&self.board) as _),
+            reporter: Some(Arc::clone(&self.means.board) as _),
             contact: None,
         })
     }

@@ -1,14 +1,16 @@
 //! The source: on which commit which machines are to be, as soon as either changes.
 //!
 //! ```text
-//!  follower: the branch's tip ──► commit: read, and may it follow? ─┐
-//!  roster: machines, labels, pauses ───────────────────────────────┴─► wish ─► Reconciler
+//!  follower: the branch's tip ──► choice: what may follow, is read and signed ─┐
+//!  roster: machines, labels, pauses ──────────────────────────────────────────┴─► wish ─► Reconciler
 //! ```
 //!
 //! A tip that is broken, or that machines wouldn't take, is a wish that is refused: what is in force stays so.
 
 use super::{
     bell::Bell,
+    board::Board,
+    choice::{Branch, Choice, NoChoice},
     commit::{Commit, NotRead},
     follower::{Follower, Sight, Tip},
     lineage::{self, Claims},
@@ -35,6 +37,7 @@ pub(super) struct Means {
     pub(super) follower: Arc<Follower>,
     pub(super) roster: Arc<Roster>,
     pub(super) bell: Arc<Bell>,
+    pub(super) board: Arc<Board>,
 }
 
 /// Says where all machines are to be.
@@ -103,8 +106,26 @@ impl FleetSource {
         if let Some(absent) = &tip.absent {
             return Ok(Err(absent.to_string()));
         }
-        let directory = self.means.follower.directory();
         let commit = id(&tip.commit).ok_or_else(|| again(format!("{:?} is no commit", tip.commit)))?;
+        let read = self.follow(commit)?;
+        if read.is_err() {
+            return Ok(read);
+        }
+        let (directory, fleet) = (self.means.follower.directory(), &self.means.fleet);
+        match (Branch { directory, fleet, base: self.base, tip: commit, tags: &tip.tags }).choose() {
+            Ok(Choice { commit: chosen, waits }) => {
+                self.means.board.waits(&waits);
+                if chosen == commit { Ok(read) } else { self.follow(chosen) }
+            }
+            Err(NoChoice::Refused(why)) => Ok(Err(why)),
+            Err(NoChoice::Cache(why)) => Err(again(why)),
+        }
+    }
+
+    /// Reads a commit that the fleet may go on to.
+    fn follow(&self, commit: Oid) -> Result<Result<Commit, String>, Fault> {
+        let again = |text: String| Fault::Again(text.into());
+        let directory = self.means.follower.directory();
         let read = match Commit::read(directory, commit, &self.means.fleet) {
             Ok(read) => read,
             Err(NotRead::Broken(why)) => return Ok(Err(why)),
@@ -124,7 +145,7 @@ impl FleetSource {
     /// What the tip says for the machines of now.
     fn revision(&mut self, tip: &Tip) -> Result<Revision, Fault> {
         let refused = |why: String| Revision {
-            commit: tip.commit.clone(),
+            commit: told_apart(&tip.commit, &why),
             summary: tip.summary.clone(),
             wish: Wish::Refused(why.into()),
             files: BTreeMap::new(),
@@ -138,12 +159,10 @@ impl FleetSource {
         let told: Vec<_> = machines.values().filter(|machine| is_told(&commit.file, machine)).collect();
         let mistakes = commit.mistakes(self.means.follower.directory(), told.iter().map(|machine| &machine.name));
         if let Some(mistakes) = mistakes.map_err(|error| Fault::Again(error.to_string().into()))? {
-            // For other machines it may be another mistake.
-            let told_apart: String = Digest::of(mistakes.as_bytes()).to_string().chars().take(12).collect();
-            return Ok(Revision { commit: format!("{}+{told_apart}", tip.commit), ..refused(mistakes) });
+            return Ok(refused(mistakes));
         }
         let paused = self.means.roster.paused();
-        Ok(match self.wants.wish(&self.means.source, &tip.commit, &commit.file, &machines, &paused) {
+        Ok(match self.wants.wish(&self.means.source, &commit.id.to_string(), &commit.file, &machines, &paused) {
             Ok(wished) => Revision {
                 commit: wished.name,
                 summary: commit.summary.clone(),
@@ -193,6 +212,15 @@ pub(super) fn reopen(means: &Means, said: &str) -> Result<Revision, Fault> {
     };
     debug_assert!(is_same_commit(said, &commit.to_string()), "a commit is named by its id");
     Ok(Revision { commit: said.to_owned(), summary: read.summary, wish, files: BTreeMap::new() })
+}
+
+/// A commit that is refused for this reason: for other machines, or with another tag, it may be another one.
+fn told_apart(commit: &str, why: &str) -> String {
+    if commit.is_empty() {
+        return String::new();
+    }
+    let digest: String = Digest::of(why.as_bytes()).to_string().chars().take(12).collect();
+    format!("{commit}+{digest}")
 }
 
 /// The commit of a revision.

@@ -14,6 +14,7 @@
 //! | `listen`, `route`, `answer` | connections, requests, answers |
 //! | `admit` | whether it is the machine that it says, and the same as before: pure |
 //! | `enroll`, `poll`, `report`, `objects` | what is asked |
+//! | `rotation`, `tag` | what helps a machine to judge a commit |
 //! | `roster`, `recorder`, `presence` | the machines in memory; what they do, to the store; who is away |
 //! | [`openapi`], `metrics` | what there is to ask; how it goes |
 //! | `admin` | what people ask, see [`crate::admin`] |
@@ -35,6 +36,7 @@ mod report;
 mod roster;
 mod rotation;
 mod route;
+mod tag;
 pub mod tls;
 
 use crate::store::{Store, StoreError};

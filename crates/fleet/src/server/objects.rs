@@ -4,8 +4,12 @@ use super::{
     Inner,
     answer::{Answer, Refused, frames, refused},
 };
-use crate::protocol::{
-    ANSWER_BYTES_MAX, CHAIN_MAX, Chain, OBJECTS_MAX, ObjectId, ObjectKind, Objects as Wanted, RefusalCode, write_frame,
+use crate::{
+    protocol::{
+        ANSWER_BYTES_MAX, CHAIN_MAX, Chain, OBJECTS_MAX, ObjectId, ObjectKind, Objects as Wanted, RefusalCode,
+        write_frame,
+    },
+    trust::{self, NoWay},
 };
 use abide_git::{Oid, Repository, cache};
 use flate2::{Compression, write::GzEncoder};
@@ -22,7 +26,7 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 /// Readers at once: each may hold an answer of the greatest size.
 const READERS_MAX: usize = 8;
 
-/// Ways between commits whose changes of signers are remembered.
+/// Ways between commits of which is remembered what helps on them.
 const WAYS_MAX: usize = 64;
 
 /// The cache, read in threads that may wait.
@@ -30,12 +34,24 @@ const WAYS_MAX: usize = 64;
 pub(super) struct Objects {
     folder: PathBuf,
     readers: Arc<Semaphore>,
-    rotations: Mutex<Vec<(Way, Arc<[ObjectId]>)>>,
+    ways: Arc<Ways>,
     pub(super) bytes: AtomicU64,
 }
 
-/// From one commit to another.
-type Way = (ObjectId, ObjectId);
+/// From one commit to another, or to a machine's first.
+type Way = (Option<ObjectId>, ObjectId);
+
+/// What helped on the last ones that were gone, the newest first.
+type Ways = Mutex<Vec<(Way, Arc<Help>)>>;
+
+/// What helps a machine on its way. It believes nothing of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Help {
+    /// A tag that those signed who may.
+    pub(super) tag: Option<ObjectId>,
+    /// The commits, oldest first, that brought other signers.
+    pub(super) rotations: Vec<ObjectId>,
+}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -46,6 +62,16 @@ pub(super) enum NotRead {
     NoDescendant,
     /// The cache can't be read.
     Failed(String),
+}
+
+impl NotRead {
+    pub(super) fn no_way(why: NoWay, to: ObjectId) -> Self {
+        match why {
+            NoWay::Missing => Self::Missing(to),
+            NoWay::NoDescendant => Self::NoDescendant,
+            NoWay::Failed(why) => Self::Failed(why),
+        }
+    }
 }
 
 impl From<abide_git::Error> for NotRead {
@@ -62,12 +88,7 @@ impl From<io::Error> for NotRead {
 
 impl Objects {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self {
-            folder,
-            readers: Arc::new(Semaphore::new(READERS_MAX)),
-            rotations: Mutex::default(),
-            bytes: AtomicU64::new(0),
-        }
+        Self { folder, readers: Arc::new(Semaphore::new(READERS_MAX)), ways: Arc::default(), bytes: AtomicU64::new(0) }
     }
 
     async fn read<T: Send + 'static>(
@@ -85,28 +106,42 @@ impl Objects {
         reading.await.map_err(|error| failed(&error))?
     }
 
-    /// The commits, oldest first, that brought other signers on the way from one commit to another. What can't be found out is
-    /// left out: it is a help, and the machine checks.
-    pub(super) async fn rotations(&self, from: Option<ObjectId>, to: ObjectId) -> Vec<ObjectId> {
-        let Some(from) = from.filter(|from| *from != to) else { return Vec::new() };
-        let known = || self.rotations.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, rotations)) = known().iter().find(|(way, _)| *way == (from, to)) {
-            return rotations.to_vec();
+    /// What helps on the way from one commit to another in this fleet. None: the machine would not get there with what this
+    /// process has so far. What can't be found out is left out.
+    pub(super) async fn help(&self, fleet: &str, from: Option<ObjectId>, to: ObjectId) -> Option<Arc<Help>> {
+        let way = (from, to);
+        if let Some(help) = known(&self.ways, way) {
+            return Some(help);
         }
-        let found = self.read(move |repository| super::rotation::between(repository, from, to)).await;
-        let Ok(found) = found else { return Vec::new() };
-        let mut known = known();
-        known.truncate(WAYS_MAX - 1);
-        known.insert(0, ((from, to), found.clone().into()));
-        found
+        let (ways, directory, fleet) = (Arc::clone(&self.ways), self.folder.clone(), fleet.to_owned());
+        let read = self.read(move |repository| {
+            // Many machines go the same way at once, and one of them found out.
+            if let Some(help) = known(&ways, way) {
+                return Ok(Some(help));
+            }
+            let rotations = from.map(|from| super::rotation::between(repository, from, to));
+            let rotations = rotations.transpose().ok().flatten().unwrap_or_default();
+            let Some(help) = super::tag::of(repository, &directory, &fleet, way, rotations) else { return Ok(None) };
+            let (help, mut ways) = (Arc::new(help), ways.lock().unwrap_or_else(PoisonError::into_inner));
+            ways.truncate(WAYS_MAX - 1);
+            ways.insert(0, (way, Arc::clone(&help)));
+            Ok(Some(help))
+        });
+        read.await.unwrap_or_else(|_| Some(Arc::default()))
     }
+}
+
+fn known(ways: &Ways, way: Way) -> Option<Arc<Help>> {
+    let ways = ways.lock().unwrap_or_else(PoisonError::into_inner);
+    ways.iter().find(|(known, _)| *known == way).map(|(_, help)| Arc::clone(help))
 }
 
 /// How one commit leads to another.
 pub(super) async fn chain(inner: &Inner, asked: Chain, is_gzip: bool) -> Result<Answer, Refused> {
     let read = move |repository: &Repository| {
         let mut sent = Sent::new(is_gzip);
-        for id in way(repository, asked.from, asked.to)?.into_iter().take(CHAIN_MAX) {
+        let way = trust::way(repository, oid(asked.from), oid(asked.to));
+        for id in way.map_err(|why| NotRead::no_way(why, asked.to))?.into_iter().take(CHAIN_MAX) {
             if !sent.add(repository, id)? {
                 break;
             }
@@ -219,29 +254,4 @@ impl Sent {
 pub(super) fn oid(id: ObjectId) -> Oid {
     // It has as many bytes as such a name has.
     Oid::from_bytes(&id.0).unwrap_or(Oid::ZERO_SHA1)
-}
-
-/// The commits from `to` on, each a parent of the one before, up to a child of `from`.
-pub(super) fn way(repository: &Repository, from: ObjectId, to: ObjectId) -> Result<Vec<Oid>, NotRead> {
-    let (from, mut at) = (oid(from), oid(to));
-    if repository.find_commit(at).is_err() {
-        return Err(NotRead::Missing(to));
-    }
-    let mut way = Vec::new();
-    if at == from {
-        return Ok(way);
-    }
-    if repository.find_commit(from).is_err() || !repository.graph_descendant_of(at, from)? {
-        return Err(NotRead::NoDescendant);
-    }
-    loop {
-        way.push(at);
-        let parents: Vec<Oid> = repository.find_commit(at)?.parent_ids().collect();
-        if parents.contains(&from) {
-            return Ok(way);
-        }
-        let leads =
-            |parent: &&Oid| parents.len() == 1 || matches!(repository.graph_descendant_of(**parent, from), Ok(true));
-        at = *parents.iter().find(leads).ok_or(NotRead::NoDescendant)?;
-    }
 }

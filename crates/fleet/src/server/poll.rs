@@ -5,6 +5,7 @@ use super::{
     admit::{self, Session, session},
     answer::{Answer, Refused, json, nothing, refused},
     authority::Identity,
+    objects::Help,
     recorder::NotRecorded,
     roster::Visit,
     route::Place,
@@ -19,6 +20,9 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, sleep_until};
+
+/// How soon it is looked again whether another process of the hub has brought what this one lacks.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Characters of a session: it is drawn at random, and kept.
 const SESSION_CHARS_MAX: usize = 64;
@@ -82,6 +86,7 @@ async fn news(
 ) -> Result<Answer, Refused> {
     let name = &identity.name;
     let mut ending = inner.ending.subscribe();
+    let mut look_again = until;
     loop {
         let mut notified = pin!(visit.news.notified());
         // From here on nothing that is written is missed.
@@ -96,13 +101,19 @@ async fn news(
         }
         if let Some(target) = machine.target.as_ref().filter(|target| Some(target.number) != asked.knows) {
             let from = machine.reported.as_ref().and_then(|reported| reported.report.in_force);
-            let rotations = inner.objects.rotations(from, target.commit).await;
-            inner.counters.told.fetch_add(1, Ordering::Relaxed);
-            return Ok(json(&Target { number: target.number, commit: target.commit, tag: None, rotations }));
+            if let Some(help) = inner.objects.help(&identity.fleet, from, target.commit).await {
+                inner.counters.told.fetch_add(1, Ordering::Relaxed);
+                let Help { tag, rotations } = (*help).clone();
+                return Ok(json(&Target { number: target.number, commit: target.commit, tag, rotations }));
+            }
+            tracing::debug!(machine = name.as_str(), commit = %target.commit, "what it needs isn't here yet");
+            (inner.look)();
+            // No row changes when it comes.
+            look_again = Instant::now() + LOOK_AGAIN;
         }
         tokio::select! {
             () = notified => {}
-            () = sleep_until(until) => return Ok(nothing()),
+            () = sleep_until(until.min(look_again)) => if Instant::now() >= until { return Ok(nothing()) },
             _ = ending.wait_for(|ending| *ending) => return Ok(nothing()),
         }
     }

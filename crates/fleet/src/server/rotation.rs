@@ -1,16 +1,16 @@
 //! Where on the way from one commit to another the signers changed.
 
-use super::objects::{NotRead, way};
-use crate::protocol::ObjectId;
+use super::objects::{NotRead, oid};
+use crate::{protocol::ObjectId, trust::way};
 use abide_git::{Oid, Repository};
 use abide_spec::fleet;
 
 /// The commits, oldest first, whose `fleet.yaml` has a higher version of signers than the one before.
 pub(super) fn between(repository: &Repository, from: ObjectId, to: ObjectId) -> Result<Vec<ObjectId>, NotRead> {
-    let way = way(repository, from, to)?;
+    let way = way(repository, oid(from), oid(to)).map_err(|why| NotRead::no_way(why, to))?;
     let mut before = (None, None);
     let mut rotations = Vec::new();
-    for (n, commit) in [super::objects::oid(from)].into_iter().chain(way.into_iter().rev()).enumerate() {
+    for (n, commit) in [oid(from)].into_iter().chain(way.into_iter().rev()).enumerate() {
         let file = file(repository, commit);
         let version = if before.0 == file { before.1 } else { file.and_then(|file| version(repository, file)) };
         if n > 0 && version > before.1 {

@@ -88,6 +88,12 @@ impl Objects {
         Ok(Self { directory: directory.to_owned(), repository, pending: BTreeMap::new(), pending_bytes: 0 })
     }
 
+    /// What another repository has, to be read and not added to.
+    pub(super) fn of(repository: Repository) -> Self {
+        let directory = repository.path().parent().unwrap_or(repository.path()).to_owned();
+        Self { directory, repository, pending: BTreeMap::new(), pending_bytes: 0 }
+    }
+
     /// Where the repository is, once what is pending was written.
     pub fn path(&self) -> PathBuf {
         self.directory.join(CURRENT)

@@ -53,16 +53,70 @@ impl Repository {
 
     /// What all machines run, so that a commit is another one; and pushes it.
     pub(crate) fn push(&self, volume: &str) -> String {
+        self.push_volume(volume, None)
+    }
+
+    /// The same, signed with this key.
+    pub(crate) fn push_volume(&self, volume: &str, key: Option<&Key>) -> String {
         let document =
             format!("apiVersion: abide.dev/v1alpha1\nkind: Volume\nmetadata: {{name: {volume}}}\nspec: {{}}\n");
         self.write("base/volume.yaml", &document);
-        self.push_as_it_is(volume)
+        self.push_signed(volume, key)
     }
 
     pub(crate) fn push_as_it_is(&self, message: &str) -> String {
+        self.push_signed(message, None)
+    }
+
+    /// The same, signed with this key.
+    pub(crate) fn push_signed(&self, message: &str, key: Option<&Key>) -> String {
         self.git("work", &["add", "-A"]);
-        self.git("work", &["commit", "-q", "--allow-empty", "-m", message]);
+        let commit = ["commit", "-q", "--allow-empty", "-m", message];
+        match key {
+            None => self.git("work", &commit),
+            Some(key) => self.git("work", &[&key.options()[..], &commit, &["-S"]].concat()),
+        };
         self.git("work", &["push", "-q", "-f", "../bare.git", "HEAD:main"]);
         self.git("work", &["rev-parse", "HEAD"])
+    }
+
+    /// Tags a commit, with what Git is told beside that, and pushes the tag.
+    pub(crate) fn tag(&self, name: &str, commit: &str, key: Option<&Key>, options: &[&str]) {
+        let tag = ["tag", "-f", name, commit];
+        match key {
+            None => self.git("work", &[&tag[..], options].concat()),
+            Some(key) => self.git("work", &[&key.options()[..], &tag, &["-s", "-m", name], options].concat()),
+        };
+        self.git("work", &["push", "-q", "-f", "../bare.git", &format!("refs/tags/{name}")]);
+    }
+
+    /// Somebody who signs.
+    pub(crate) fn key(&self, name: &str) -> Key {
+        let path = self.path(name);
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
+            .arg(&path)
+            .status()
+            .expect("these tests need ssh-keygen");
+        assert!(made.success());
+        Key { signing: format!("user.signingKey={}", path.display()), path }
+    }
+}
+
+/// A key that signs.
+pub(crate) struct Key {
+    path: PathBuf,
+    signing: String,
+}
+
+impl Key {
+    fn options(&self) -> [&str; 4] {
+        ["-c", "gpg.format=ssh", "-c", &self.signing]
+    }
+
+    /// The line of `fleet.yaml` that lets it sign.
+    pub(crate) fn signs(&self, require: &str) -> String {
+        let public = fs::read_to_string(self.path.with_extension("pub")).unwrap();
+        format!("  signers: {{version: 1, require: {require}, keys: [\"{}\"]}}\n", public.trim())
     }
 }

@@ -1,5 +1,5 @@
 use crate::fleet::{Fleet, name};
-use abide_fleet::admin::rollout::RolloutState;
+use abide_fleet::admin::rollout::{RolloutState, Rollouts};
 
 const WAVES: &str = "{waves: [{count: 1}, {share: 25%}], maxUnavailable: 4, soak: 0s}";
 
@@ -69,8 +69,10 @@ fn hubs_die_in_the_middle() {
 #[test]
 fn refused_commits_change_nothing() {
     let mut fleet = Fleet::of(3);
-    fleet.repository.fleet("", WAVES);
-    let good = fleet.repository.push("good");
+    let anna = fleet.repository.key("anna");
+    let signers = anna.signs("Commit");
+    fleet.repository.fleet(&signers, WAVES);
+    let good = fleet.repository.push_volume("good", Some(&anna));
     fleet.begin();
     fleet.until("on the good commit", |fleet| is_done(fleet, &good));
 
@@ -79,20 +81,69 @@ fn refused_commits_change_nothing() {
         assert_eq!((fleet.on(&good), fleet.rollouts().commit), (3, good.clone()));
     };
     fleet.repository.write("base/volume.yaml", "kind: Volum\n");
-    fleet.repository.push_as_it_is("typo");
+    fleet.repository.push_signed("typo", Some(&anna));
     refused(&mut fleet, "what till-00, till-01, till-02 would run is broken");
     fleet.repository.write("fleet.yaml", "kind: Fleet\n");
     fleet.repository.push_as_it_is("no fleet");
     refused(&mut fleet, "fleet.yaml");
 
-    fleet.repository.fleet("", WAVES);
+    // Machines would refuse it: nobody is told.
+    fleet.repository.fleet(&signers, WAVES);
+    let unsigned = fleet.repository.push("unsigned");
+    refused(&mut fleet, "isn't signed");
+    let bert = fleet.repository.key("bert");
+    let strange = fleet.repository.push_volume("strange", Some(&bert));
+    refused(&mut fleet, "must be signed by the signers of version 1");
+    assert_eq!((fleet.tried(&unsigned), fleet.tried(&strange)), (0, 0));
+
     fleet.repository.git("work", &["checkout", "-q", "--orphan", "rewritten"]);
-    fleet.repository.push("rewritten");
+    fleet.repository.push_volume("rewritten", Some(&anna));
     refused(&mut fleet, "it doesn't descend from");
 
-    fleet.repository.fleet(&format!("  replaces: [{good}]\n"), WAVES);
-    let stated = fleet.repository.push("stated");
+    fleet.repository.fleet(&format!("{signers}  replaces: [{good}]\n"), WAVES);
+    fleet.repository.push("stated-by-nobody");
+    refused(&mut fleet, "isn't signed");
+    let stated = fleet.repository.push_volume("stated", Some(&anna));
     fleet.until("on the history that says so", |fleet| fleet.on(&stated) == 3 && is_done(fleet, &stated));
+    fleet.end();
+}
+
+/// Where tags are signed, what has no such tag waits; the newest that has one is rolled out, be it the tip or not.
+#[test]
+fn signed_tags_are_waited_for() {
+    let mut fleet = Fleet::of(3);
+    let (anna, bert) = (fleet.repository.key("anna"), fleet.repository.key("bert"));
+    fleet.repository.fleet(&anna.signs("Tag"), WAVES);
+    let first = fleet.repository.push("first");
+    fleet.begin();
+    let waits = |fleet: &mut Fleet, state: &str, words: &str| {
+        fleet.until(&format!("{state}: {words}"), |fleet| {
+            let Rollouts { state: now, message, .. } = fleet.rollouts();
+            now == state && message.contains("waits for a signed tag") && message.contains(words)
+        });
+    };
+    waits(&mut fleet, "refused", "has no signed tag");
+    fleet.repository.tag("light", &first, None, &[]);
+    fleet.repository.tag("v1", &first, None, &["-a", "-m", "v1"]);
+    waits(&mut fleet, "refused", "isn't signed");
+    fleet.repository.tag("v1", &first, Some(&bert), &[]);
+    waits(&mut fleet, "refused", "must be signed by the signers of version 1");
+    fleet.repository.tag("v1.0", &first, Some(&anna), &[]);
+    fleet.until("the tag came", |fleet| is_done(fleet, &first) && fleet.on(&first) == 3);
+
+    let second = fleet.repository.push("second");
+    let third = fleet.repository.push("third");
+    waits(&mut fleet, "following", &third);
+    fleet.enroll(3);
+    fleet.until("who comes meanwhile is told what is in force", |fleet| fleet.on(&first) == 4);
+    fleet.repository.tag("v2", &second, Some(&anna), &[]);
+    fleet.until("one that isn't the tip", |fleet| is_done(fleet, &second) && fleet.on(&second) == 4);
+    waits(&mut fleet, "following", &third);
+    fleet.end();
+    fleet.begin();
+    fleet.repository.tag("v3", &third, Some(&anna), &[]);
+    fleet.until("the tip", |fleet| is_done(fleet, &third) && fleet.on(&third) == 4);
+    assert_eq!(fleet.rollouts().message, "");
     fleet.end();
 }
 

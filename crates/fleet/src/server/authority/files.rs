@@ -10,10 +10,7 @@
 //!
 //! Each file is written whole or not at all, in this order; what is there is never written over but by what takes its place.
 
-use super::{
-    Authority, Lifetime, hex,
-    making,
-};
+use super::{Authority, Lifetime, hex, making};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rcgen::KeyPair;
 use ring::rand::{SecureRandom, SystemRandom};
