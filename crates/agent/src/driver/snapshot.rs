@@ -86,11 +86,15 @@ pub(super) fn state_of(followed: &Followed, status: Option<&SourceStatus>) -> (S
         return (SourceWord::Held, format!("{why}; it is tried again"));
     }
     if let Some(refused) = &followed.refused {
-        let message = match refused.commit.as_str() {
+        let mut message = match refused.commit.as_str() {
             // A branch that isn't there is no commit's fault.
             "" => refused.message.clone(),
             commit => format!("commit {commit:.12} is not in force: {}", refused.message),
         };
+        // What came since can't be had, either.
+        if let Some(trouble) = &followed.trouble {
+            message += &format!("\n{trouble}");
+        }
         return (SourceWord::Refused, message);
     }
     if let Some(SourceState::Held(held)) = status.map(|status| &status.state) {

@@ -3,9 +3,10 @@
 use crate::{
     hub::{Hub, fleet, rollout, web},
     machine::Machine,
+    signer::Signer,
 };
 use abide_lab::run;
-use std::{fs, path::PathBuf};
+use std::fs;
 
 #[test]
 fn who_was_away_jumps_to_the_present() {
@@ -67,7 +68,7 @@ fn an_old_backup_of_the_hub_sends_nobody_back() {
 #[test]
 fn another_history_is_taken_by_nobody_unless_it_says_so_and_is_signed() {
     let mut hub = Hub::made("127.0.0.1", &[]);
-    let anna = Anna::new(&hub);
+    let anna = Signer::new(&hub, "anna");
     let signers = format!("  signers: {{version: 1, keys: [\"{}\"]}}", anna.public());
     let says = |hub: &Hub, more: &str| fleet(&hub.id, &format!("{signers}\n{more}")) + &rollout("soak: 1s");
     hub.repository.write("fleet.yaml", &says(&hub, ""));
@@ -106,7 +107,7 @@ fn another_history_is_taken_by_nobody_unless_it_says_so_and_is_signed() {
 #[test]
 fn a_commit_waits_for_its_signed_tag() {
     let mut hub = Hub::made("127.0.0.1", &[]);
-    let anna = Anna::new(&hub);
+    let anna = Signer::new(&hub, "anna");
     let signers = format!("  signers: {{version: 1, require: Tag, keys: [\"{}\"]}}", anna.public());
     hub.repository.write("fleet.yaml", &(fleet(&hub.id, &signers) + &rollout("soak: 1s")));
     let first = hub.repository.land("the fleet");
@@ -138,41 +139,6 @@ fn a_commit_waits_for_its_signed_tag() {
     machines.iter().chain([&late]).for_each(|machine| drop(machine.is_on(&third)));
     late.end();
     machines.into_iter().for_each(Machine::end);
-}
-
-/// Somebody who signs with a key of hers.
-struct Anna(PathBuf);
-
-impl Anna {
-    fn new(hub: &Hub) -> Self {
-        let key = hub.rig.path("anna");
-        run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", "anna", "-f", key.to_str().unwrap()]);
-        Self(key)
-    }
-
-    fn public(&self) -> String {
-        fs::read_to_string(self.0.with_extension("pub")).unwrap().trim().to_owned()
-    }
-
-    /// Tags a commit, signed, and pushes the tag.
-    fn tags(&self, hub: &Hub, name: &str, commit: &str) {
-        self.git(hub, &["tag", "-s", "-m", name, name, commit]);
-        hub.repository.git(&["push", "-q", "origin", name]);
-    }
-
-    fn git(&self, hub: &Hub, arguments: &[&str]) {
-        let key = format!("user.signingKey={}", self.0.display());
-        hub.repository.git(&[&["-c", "gpg.format=ssh", "-c", &key], arguments].concat());
-    }
-
-    /// Commits everything, signed, and pushes it, whatever was there.
-    fn signs(&self, hub: &Hub, message: &str) -> String {
-        let git = |arguments: &[&str]| hub.repository.git(arguments);
-        git(&["add", "-A"]);
-        self.git(hub, &["commit", "-q", "-S", "--allow-empty", "-m", message]);
-        git(&["push", "-q", "-f", "origin", "main"]);
-        git(&["rev-parse", "HEAD"])
-    }
 }
 
 #[test]

@@ -1,0 +1,232 @@
+//! A hub in a thief's hands: it has the keys of the real one, and answers as it likes.
+
+use abide_fleet::{
+    protocol::{
+        Chain, Frame, Issued, ObjectId, ObjectKind, Objects, Poll, Refusal, RefusalCode, Renew, Target, write_frame,
+    },
+    server::{
+        authority::{Authority, Lifetime},
+        tls::WallClock,
+    },
+    trust::way,
+};
+use abide_git::{Oid, Repository};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use rustls::{
+    RootCertStore, ServerConfig, ServerConnection, StreamOwned, crypto::ring::default_provider,
+    server::WebPkiClientVerifier,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+
+/// How it lies about what machines ask for.
+#[derive(Clone)]
+pub(crate) enum Lie {
+    /// It doesn't: the target itself is the lie.
+    Target,
+    /// For an object it sends another one.
+    Instead(ObjectId, Frame),
+    /// It has all but this one.
+    Without(ObjectId),
+    /// It sends one more than was asked for.
+    Beside(Frame),
+    /// These are how one commit leads to another.
+    Chain(Vec<ObjectId>),
+    /// To each question for objects it sends these bytes, and says whether they are packed.
+    Bytes(Vec<u8>, bool),
+}
+
+/// It listens until the test's process ends.
+pub(crate) struct Liar(Arc<Inner>);
+
+struct Inner {
+    authority: Authority,
+    /// What it has of objects.
+    repository: PathBuf,
+    said: Mutex<(Target, Lie)>,
+    bell: Condvar,
+}
+
+type Stream = StreamOwned<ServerConnection, TcpStream>;
+
+impl Liar {
+    /// Takes the place of a hub that is gone, with its authority's folder. Says nothing before it is made to.
+    pub(crate) fn start(address: &str, authority: &Path, repository: &Path) -> Self {
+        let authority = Authority::open(authority, Lifetime::default(), WallClock::system().now()).unwrap();
+        let config = Arc::new(config(&authority));
+        // Later than all that the real one said.
+        let number = u64::try_from(WallClock::system().now()).unwrap();
+        let target = Target { number, commit: ObjectId([0; 20]), tag: None, rotations: Vec::new() };
+        let (said, bell) = (Mutex::new((target, Lie::Target)), Condvar::new());
+        let inner = Arc::new(Inner { authority, repository: repository.to_owned(), said, bell });
+        let listener = TcpListener::bind(address).unwrap();
+        let serving = Arc::clone(&inner);
+        thread::spawn(move || {
+            let first = serving.said.lock().unwrap().0.number;
+            for stream in listener.incoming() {
+                let (inner, config) = (Arc::clone(&serving), Arc::clone(&config));
+                thread::spawn(move || {
+                    let connection = ServerConnection::new(config).unwrap();
+                    // Who hangs up has his reasons.
+                    drop(inner.serve(StreamOwned::new(connection, stream.unwrap()), first));
+                });
+            }
+        });
+        Self(inner)
+    }
+
+    /// From now on it says this.
+    pub(crate) fn says(&self, commit: ObjectId, lie: Lie) {
+        let mut said = self.0.said.lock().unwrap();
+        let number = said.0.number + 1;
+        *said = (Target { number, commit, tag: None, rotations: Vec::new() }, lie);
+        self.0.bell.notify_all();
+    }
+}
+
+fn config(authority: &Authority) -> ServerConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.root().clone()).unwrap();
+    let provider = Arc::new(default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+    let (chain, key) = authority.server();
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
+}
+
+impl Inner {
+    /// Answers the requests of a connection. `silent` is the number of a target that is none.
+    fn serve(&self, stream: Stream, silent: u64) -> io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        loop {
+            let (path, body) = request(&mut stream)?;
+            let (status, content, encoding) = self.answer(&path, &body, silent);
+            let stream = stream.get_mut();
+            write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {}\r\n{encoding}\r\n", content.len())?;
+            stream.write_all(&content)?;
+            stream.flush()?;
+        }
+    }
+
+    fn answer(&self, path: &str, body: &[u8], silent: u64) -> (u16, Vec<u8>, &'static str) {
+        match path {
+            "/v1/poll" => (200, json(&self.poll(&read(body), silent)), ""),
+            "/v1/report" => (204, Vec::new(), ""),
+            "/v1/chain" => match self.chain(&read(body)) {
+                Some(chain) => (200, frames(&chain), ""),
+                None => {
+                    let message = "there is no such way".to_owned();
+                    (404, json(&Refusal { code: RefusalCode::NoDescendant, message }), "")
+                }
+            },
+            "/v1/objects" => match self.said.lock().unwrap().1.clone() {
+                Lie::Bytes(bytes, true) => (200, bytes, "Content-Encoding: gzip\r\n"),
+                Lie::Bytes(bytes, false) => (200, bytes, ""),
+                lie => (200, frames(&self.objects(&read(body), &lie)), ""),
+            },
+            "/v1/renew" => (200, json(&self.renew(&read(body))), ""),
+            other => panic!("a machine asks for {other}"),
+        }
+    }
+
+    /// Waits until there is something that the machine doesn't know.
+    fn poll(&self, asked: &Poll, silent: u64) -> Target {
+        let said = self.said.lock().unwrap();
+        let is_known = |said: &mut (Target, Lie)| said.0.number == silent || Some(said.0.number) == asked.knows;
+        self.bell.wait_while(said, is_known).unwrap().0.clone()
+    }
+
+    fn chain(&self, asked: &Chain) -> Option<Vec<Frame>> {
+        if let (_, Lie::Chain(chain)) = &*self.said.lock().unwrap() {
+            return Some(chain.iter().filter_map(|id| self.object(*id)).collect());
+        }
+        let way = way(&Repository::open(&self.repository).unwrap(), oid(asked.from), oid(asked.to)).ok()?;
+        way.into_iter().map(|id| self.object(ObjectId(id.as_bytes().try_into().unwrap()))).collect()
+    }
+
+    fn objects(&self, asked: &Objects, lie: &Lie) -> Vec<Frame> {
+        let object = |id: &ObjectId| match lie {
+            Lie::Without(lacks) if lacks == id => None,
+            Lie::Instead(of, frame) if of == id => Some(frame.clone()),
+            _ => self.object(*id),
+        };
+        let beside = if let Lie::Beside(frame) = lie { Some(frame.clone()) } else { None };
+        asked.want.iter().filter_map(object).chain(beside).collect()
+    }
+
+    fn object(&self, id: ObjectId) -> Option<Frame> {
+        object(&Repository::open(&self.repository).unwrap(), id)
+    }
+
+    /// A certificate for another machine.
+    fn renew(&self, asked: &Renew) -> Issued {
+        let key = BASE64_STANDARD.decode(&asked.key).unwrap();
+        self.authority.issue("till-2", &key, "", WallClock::system().now()).unwrap()
+    }
+}
+
+/// An object of a repository.
+pub(crate) fn object(repository: &Repository, id: ObjectId) -> Option<Frame> {
+    let objects = repository.odb().unwrap();
+    let object = objects.read(oid(id)).ok()?;
+    let kind = match object.kind().str() {
+        "commit" => ObjectKind::Commit,
+        "tree" => ObjectKind::Tree,
+        "blob" => ObjectKind::Blob,
+        _ => ObjectKind::Tag,
+    };
+    Some(Frame { kind, content: object.data().to_vec() })
+}
+
+fn oid(id: ObjectId) -> Oid {
+    Oid::from_bytes(&id.0).unwrap()
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> T {
+    serde_json::from_slice(body).unwrap()
+}
+
+fn json(what: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(what).unwrap()
+}
+
+/// As they are sent.
+pub(crate) fn frames(frames: &[Frame]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frames.iter().for_each(|Frame { kind, content }| write_frame(&mut bytes, *kind, content).unwrap());
+    bytes
+}
+
+/// Path and body of the next request.
+fn request(stream: &mut BufReader<Stream>) -> io::Result<(String, Vec<u8>)> {
+    let (mut first, mut length) = (String::new(), 0);
+    if stream.read_line(&mut first)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let line = line.trim_end().to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok((first.split(' ').nth(1).unwrap_or_default().to_owned(), body))
+}
