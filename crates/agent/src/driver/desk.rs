@@ -1,11 +1,14 @@
 //! Writing decisions down: one journal a source, one batch at a time, and then what rests on it.
 
 use super::Driver;
-use crate::{followed::Then, journal::Record};
+use crate::{
+    followed::Then,
+    journal::{Record, size},
+};
 use abide_reconcile::{Fault, SourceId, with_causes};
 
-/// Records that become durable together; more would not fit a frame of the journal, if they are large.
-const BATCH: usize = 8;
+/// Bytes that become durable together, if they are of several records. A frame of the journal holds many times as much.
+const BATCH_BYTES: usize = 1 << 20;
 
 impl Driver {
     /// Writes a record of a source, and then does what follows.
@@ -43,7 +46,13 @@ impl Driver {
             return;
         }
         let Some(mut journal) = desk.journal.take() else { return };
-        let batch = desk.queue.drain(..desk.queue.len().min(BATCH));
+        let mut bytes = 0;
+        let fits = desk.queue.iter().take_while(|(records, _)| {
+            bytes += size(records);
+            bytes <= BATCH_BYTES
+        });
+        let fits = fits.count().max(1);
+        let batch = desk.queue.drain(..fits);
         let (records, thens): (Vec<Vec<Record>>, Vec<Then>) = batch.unzip();
         let records = records.concat();
         let id = id.clone();

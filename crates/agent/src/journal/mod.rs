@@ -142,6 +142,12 @@ fn add_up(journal: &str, frames: &[Vec<u8>]) -> Result<State, LoadError> {
     Ok(state)
 }
 
+/// How many bytes these records have, nearly.
+pub(crate) fn size(records: &[Record]) -> usize {
+    // What can't be written is told when it is to be.
+    records.iter().map(|record| serde_json::to_vec(record).map_or(0, |text| text.len())).sum()
+}
+
 fn encode(records: &[Record]) -> io::Result<Vec<u8>> {
     let at = wall_clock_ms();
     let lines = records.iter().map(|record| serde_json::to_vec(&Line { v: VERSION, at, record: record.clone() }));
