@@ -6,7 +6,8 @@
 //!  people: tokens, labels, pauses       ──┘   (trait)  (one SQL)         └─ sql::postgres  a server, many hub processes
 //! ```
 //!
-//! - Every call is a transaction, and blocks (targets that are written at once share one): it is called from a thread that may.
+//! - Every call is a transaction, and blocks (machines that come at once share one, and so do targets): it is called from a
+//!   thread that may.
 //! - Whoever changes what others follow first raises the one counter, and holds its row until the end. So numbers are given in
 //!   the order of commits, and who reads [`Store::changes`] after the last number it saw misses nothing.
 //! - Whoever decides does so in a [`Term`]. The row of the present one is held in the same transaction, so what was decided
@@ -14,6 +15,7 @@
 //! - What becomes of a machine by a [`Fact`] is a pure function ([`Machine::apply`]); what changes nothing writes nothing.
 //! - Nothing is tried twice here, but for a connection that was found broken before anything was asked by it.
 
+mod coming;
 mod error;
 mod gather;
 mod machine;

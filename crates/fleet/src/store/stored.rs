@@ -1,12 +1,11 @@
 //! [`Store`] over a database: each call is one transaction.
 
 use super::{
-    Changes, Fact, Machine, Millis, NewMachine, NotEnrolled, Standing, Store, StoreError, Term, Token, Trouble,
-    Written,
+    Changes, Fact, Machine, Millis, NewMachine, NotEnrolled, Store, StoreError, Term, Token, Trouble, Written,
+    coming::{Came, Coming, Known},
     gather::Gather,
     sql::{Access, Database, End, Statements, failed, postgres::Postgres, sqlite::Sqlite},
     table::{self, hubs, journal, leader, machines, retries, rollouts, tokens},
-    token::Entry,
 };
 use crate::protocol::Happening;
 use abide_spec::Name;
@@ -23,12 +22,13 @@ pub fn open(database: &str) -> Result<Arc<dyn Store>, StoreError> {
     let database: Box<dyn Database> =
         if is_server { Box::new(Postgres::new(database)?) } else { Box::new(Sqlite::open(Path::new(database))?) };
     database.migrate()?;
-    Ok(Arc::new(Stored { database, targets: Gather::new() }))
+    Ok(Arc::new(Stored { database, targets: Gather::new(), comings: Gather::new() }))
 }
 
 struct Stored {
     database: Box<dyn Database>,
     targets: Gather<Order, Result<bool, StoreError>>,
+    comings: Gather<Coming, Result<Came, StoreError>>,
 }
 
 /// What a machine is to be told.
@@ -135,10 +135,38 @@ impl Stored {
             let end = if written.contains(&true) { End::Keep } else { End::Undo };
             Ok((end, written))
         });
-        match written {
-            Ok(written) => written.into_iter().map(Ok).collect(),
-            Err(error) => orders.iter().map(|_| Err(error.clone())).collect(),
-        }
+        each(written, orders.len())
+    }
+
+    /// Has it come with all that come just now.
+    fn come(&self, coming: Coming) -> Result<Came, StoreError> {
+        self.comings.bring(coming, |comings| each(self.enter(comings), comings.len()))
+    }
+
+    /// Enters those that come: what became of each.
+    fn enter(&self, comings: &[Coming]) -> Result<Vec<Came>, StoreError> {
+        self.transaction("letting machines in", Access::Write, |to| {
+            let version = table::raise(to)?;
+            let names: BTreeSet<&Name> = comings.iter().map(Coming::name).collect();
+            let by: BTreeSet<&String> = comings.iter().filter_map(Coming::token).collect();
+            let mut known = Known { tokens: tokens::get_all(to, by)?, machines: machines::get_all(to, names)? };
+            let came: Vec<Came> = comings.iter().map(|coming| coming.enter(&mut known, version)).collect();
+            let changed: Vec<&Machine> = known.machines.values().filter(|machine| machine.version == version).collect();
+            if changed.is_empty() {
+                return Ok((End::Undo, came));
+            }
+            machines::put(to, changed)?;
+            tokens::put_uses(to, known.tokens.values())?;
+            Ok((End::Keep, came))
+        })
+    }
+}
+
+/// What came of each of so many that were done together.
+fn each<T>(done: Result<Vec<T>, StoreError>, count: usize) -> Vec<Result<T, StoreError>> {
+    match done {
+        Ok(done) => done.into_iter().map(Ok).collect(),
+        Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
     }
 }
 
@@ -170,62 +198,16 @@ impl Store for Stored {
         new: &NewMachine,
         now: Millis,
     ) -> Result<Result<(), NotEnrolled>, StoreError> {
-        let mut refused = None;
-        self.change("enrolling a machine", |to, version| {
-            // Of digests: how long comparing them takes says nothing about the secret.
-            let Some(mut token) = tokens::get(to, token)?.filter(|token| token.secret == *secret) else {
-                refused = Some(NotEnrolled::Unknown);
-                return Ok(false);
-            };
-            let known = machines::get(to, &new.name)?;
-            let machine = match (token.judge(new, known.as_ref(), now), known) {
-                (Err(why), _) => {
-                    refused = Some(why);
-                    return Ok(false);
-                }
-                (Ok(Entry::Again), Some(known)) => {
-                    Machine { serial: known.serial.max(new.serial), recipient: new.recipient.clone(), ..known }
-                }
-                (Ok(_), known) => {
-                    token.uses_left -= 1;
-                    tokens::put(to, &token)?;
-                    let numbered = known.map_or(0, |known| known.numbered);
-                    Machine { numbered, ..Machine::new(new, token.labels, now) }
-                }
-            };
-            machines::put(to, [&Machine { version, ..machine }])?;
-            Ok(true)
-        })?;
-        Ok(refused.map_or(Ok(()), Err))
+        let (token, secret, new) = (token.to_owned(), *secret, new.clone());
+        Ok(self.come(Coming::Enroll { token, secret, new, now })?.map(drop))
     }
 
     fn renew(&self, name: &Name, key: &str, serial: i64) -> Result<bool, StoreError> {
-        let edited = self.edit("renewing a machine's certificate", name, |machine| {
-            let may = machine.revoked_at.is_none() && serial > machine.serial;
-            if may {
-                machine.key = key.to_owned();
-                machine.serial = serial;
-            }
-            may
-        })?;
-        Ok(edited == Edited::Changed)
+        self.come(Coming::Renew { name: name.clone(), key: key.to_owned(), serial }).map(Came::unwrap_or_default)
     }
 
     fn adopt(&self, new: &NewMachine, now: Millis) -> Result<bool, StoreError> {
-        self.change("taking in a machine that is known by its certificate alone", |to, version| {
-            let known = machines::get(to, &new.name)?;
-            if Standing::of(known.as_ref(), new.serial) != Standing::Adopt {
-                return Ok(false);
-            }
-            let mut machine = known.unwrap_or_else(|| Machine::new(new, BTreeMap::new(), now));
-            machine.key.clone_from(&new.key);
-            (machine.serial, machine.first_serial) = (new.serial, new.serial);
-            if !new.recipient.is_empty() {
-                machine.recipient.clone_from(&new.recipient);
-            }
-            machines::put(to, [&Machine { version, ..machine }])?;
-            Ok(true)
-        })
+        self.come(Coming::Adopt { new: new.clone(), now }).map(Came::unwrap_or_default)
     }
 
     fn revoke(&self, name: &Name, now: Millis) -> Result<bool, StoreError> {

@@ -106,6 +106,7 @@ on_each! {
     races::who_follows_misses_nothing
     races::a_machine_is_told_one_thing
     races::many_are_told_at_once
+    races::many_come_at_once
     trouble::a_later_form_is_refused
     trouble::what_is_not_ours_is_damage_and_no_panic
 }

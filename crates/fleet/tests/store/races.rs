@@ -148,3 +148,46 @@ pub(crate) fn many_are_told_at_once(place: &dyn Place) {
         assert_eq!(machine(&*store, name).target.unwrap().commit, commit((n / EACH) as u8));
     }
 }
+
+/// Machines that come at once share transactions, and each is judged by itself, after those before it.
+pub(crate) fn many_come_at_once(place: &dyn Place) {
+    const EACH: usize = 25;
+    const USES: usize = 120;
+    let store = place.open();
+    store.put_token(&token("some", USES as u32)).unwrap();
+    let start = Barrier::new(THREADS);
+    let later = |name: &str, by: i64| NewMachine { serial: NOW.0 + by, ..new(name) };
+    let come = |n: usize| {
+        start.wait();
+        (0..EACH)
+            .filter(|k| {
+                let name = format!("machine-{n}-{k}");
+                let came = store.enroll("some", &[7; 32], &new(&name), NOW).unwrap();
+                if came.is_err() {
+                    assert_eq!(came, Err(NotEnrolled::UsedUp));
+                    assert!(
+                        !store.renew(&new(&name).name, "key", NOW.0 + 1).unwrap(),
+                        "who isn't there has nothing to renew"
+                    );
+                    return false;
+                }
+                assert!(store.renew(&new(&name).name, "another key", NOW.0 + 1).unwrap());
+                assert!(!store.renew(&new(&name).name, "another key", NOW.0 + 1).unwrap(), "it has that");
+                assert!(!store.adopt(&later(&name, 1), NOW).unwrap(), "it is known");
+                assert!(store.adopt(&later(&name, 2), NOW).unwrap());
+                true
+            })
+            .count()
+    };
+    let came: usize = thread::scope(|scope| {
+        let come = &come;
+        let threads: Vec<_> = (0..THREADS).map(|n| scope.spawn(move || come(n))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!((came, store.tokens().unwrap()), (USES, vec![token("some", 0)]));
+    let machines = store.changes(0).unwrap().machines;
+    assert!(
+        machines.iter().all(|machine| machine.serial == NOW.0 + 2 && machine.key == new(machine.name.as_str()).key)
+    );
+    assert_eq!(machines.len(), USES);
+}

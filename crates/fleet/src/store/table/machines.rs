@@ -22,7 +22,8 @@ macro_rules! columns {
 
 const SELECT: &str = concat!("SELECT ", columns!(), " FROM machine WHERE name = $1");
 
-const CHANGED: &str = concat!("SELECT ", columns!(), " FROM machine WHERE version > $1 ORDER BY name");
+/// In no order: for one by name, SQLite would go through all that there are.
+const CHANGED: &str = concat!("SELECT ", columns!(), " FROM machine WHERE version > $1");
 
 const PUT: &str = concat!(
     "INSERT INTO machine (",
@@ -57,10 +58,12 @@ pub(in crate::store) fn get_all<'n>(
     rows.map(|row| read(row, from).map(|machine| (machine.name.clone(), machine))).collect()
 }
 
-/// Those with a later version.
+/// Those with a later version, by name.
 pub(in crate::store) fn changed(from: &mut dyn Statements, since: i64) -> Result<Vec<Machine>, StoreError> {
     let rows = from.once(CHANGED, vec![since.to_value()])?.rows;
-    rows.into_iter().map(|row| read(row, from)).collect()
+    let mut machines: Vec<Machine> = rows.into_iter().map(|row| read(row, from)).collect::<Result<_, _>>()?;
+    machines.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    Ok(machines)
 }
 
 /// Writes them as they are now.

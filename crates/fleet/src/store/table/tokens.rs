@@ -5,6 +5,7 @@ use crate::store::{
     StoreError, Token,
     sql::{Column as _, Json, Row, Statements},
 };
+use std::collections::BTreeMap;
 
 /// Adds or replaces one.
 pub(in crate::store) fn put(to: &mut dyn Statements, token: &Token) -> Result<(), StoreError> {
@@ -22,11 +23,24 @@ pub(in crate::store) fn put(to: &mut dyn Statements, token: &Token) -> Result<()
     to.once(sql, values).map(drop)
 }
 
-/// One of them.
-pub(in crate::store) fn get(from: &mut dyn Statements, id: &str) -> Result<Option<Token>, StoreError> {
+/// Those of these ids that there are.
+pub(in crate::store) fn get_all<'t>(
+    from: &mut dyn Statements,
+    ids: impl IntoIterator<Item = &'t String>,
+) -> Result<BTreeMap<String, Token>, StoreError> {
     let sql = "SELECT id, secret, uses_left, expires_at, names, labels FROM token WHERE id = $1";
-    let row = from.row(sql, text(id))?;
-    row.map(|row| read(row, from)).transpose()
+    let answers = from.run(sql, ids.into_iter().map(|id| text(id)).collect())?;
+    let rows = answers.into_iter().flat_map(|answer| answer.rows);
+    rows.map(|row| read(row, from).map(|token| (token.id.clone(), token))).collect()
+}
+
+/// Writes how many they still let in. One that was removed meanwhile stays so.
+pub(in crate::store) fn put_uses<'t>(
+    to: &mut dyn Statements,
+    tokens: impl IntoIterator<Item = &'t Token>,
+) -> Result<(), StoreError> {
+    let sets = tokens.into_iter().map(|token| vec![token.id.to_value(), token.uses_left.to_value()]);
+    to.run("UPDATE token SET uses_left = $2 WHERE id = $1", sets.collect()).map(drop)
 }
 
 /// All of them.
