@@ -1,6 +1,6 @@
 //! The store's machines, kept in memory: what changed since the last time is asked for, never all of it.
 
-use super::bell::Bell;
+use super::{bell::Bell, wish::is_wished_as};
 use crate::store::{Machine, Store, StoreError};
 use abide_reconcile::Name;
 use std::{
@@ -33,7 +33,7 @@ impl Roster {
         Self { store, bell, rows: Mutex::default(), retry_asked: Notify::new() }
     }
 
-    /// Brings it up to date.
+    /// Brings it up to date, and rings if something is to be wished otherwise. Reports, which are many, change no wish.
     pub fn refresh(&self) -> Result<(), StoreError> {
         let mut rows = self.rows();
         let changes = self.store.changes(rows.upto)?;
@@ -42,7 +42,7 @@ impl Roster {
         }
         // What people ask raises the counter, too.
         let (paused, retries) = (self.store.paused()?, self.store.retries()?);
-        let is_news = !changes.machines.is_empty() || paused != rows.paused;
+        let mut is_news = paused != rows.paused;
         rows.upto = changes.upto;
         rows.paused = paused;
         if !retries.is_empty() {
@@ -50,8 +50,10 @@ impl Roster {
         }
         rows.retries = retries;
         for machine in changes.machines {
+            let machine = Arc::new(machine);
             rows.changed.insert(machine.name.clone());
-            rows.machines.insert(machine.name.clone(), Arc::new(machine));
+            let before = rows.machines.insert(machine.name.clone(), Arc::clone(&machine));
+            is_news |= before.is_none_or(|before| !is_wished_as(&before, &machine));
         }
         drop(rows);
         if is_news {

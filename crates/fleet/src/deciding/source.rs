@@ -20,10 +20,22 @@ use super::{
 use abide_agent::{Opening, journal::is_same_commit};
 use abide_git::{Oid, cache};
 use abide_reconcile::{Attend, Digest, Fault, Revision, Source, SourceId, Wish};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Who loses interest rings the bell; and should that be missed, this is soon enough.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
+
+/// A look costs all machines. It may take this share of the time, one part in so many: where many machines come one by one,
+/// what they change is wished together.
+const SHARE: u32 = 20;
+
+/// But no news waits for longer because of that.
+const LATE_MAX: Duration = Duration::from_secs(2);
 
 /// A cache that can't be read is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -51,6 +63,8 @@ pub(super) struct FleetSource {
     trouble: Option<Arc<str>>,
     /// The last look failed.
     is_failed: bool,
+    /// When it may be looked again.
+    not_before: Instant,
     wants: Wants,
 }
 
@@ -58,7 +72,8 @@ impl FleetSource {
     pub(super) fn new(means: Means, opening: &Opening) -> Self {
         let base = opening.keep.first().and_then(|commit| id(commit));
         let said = opening.said.clone();
-        Self { means, base, read: None, said, trouble: None, is_failed: false, wants: Wants::default() }
+        let not_before = Instant::now();
+        Self { means, base, read: None, said, trouble: None, is_failed: false, not_before, wants: Wants::default() }
     }
 
     /// What there is to say, if it is news.
@@ -185,7 +200,11 @@ impl Source for FleetSource {
                 self.means.bell.wait(rung, AGAIN, attend);
                 continue;
             }
-            match self.look() {
+            thread::sleep(self.not_before.saturating_duration_since(Instant::now()));
+            let began = Instant::now();
+            let looked = self.look();
+            self.not_before = began + (began.elapsed() * SHARE).min(LATE_MAX);
+            match looked {
                 Ok(Some(revision)) => return Ok(revision),
                 Ok(None) => self.means.bell.wait(rung, SLEEP_MAX, attend),
                 Err(fault) => {

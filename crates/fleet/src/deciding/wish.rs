@@ -63,6 +63,11 @@ pub(super) fn is_told(file: &FleetFile, machine: &Machine) -> bool {
     machine.revoked_at.is_none() && !file.spec().content_of(&machine.name).paths.is_empty()
 }
 
+/// Whether the same is wished of a machine as before it changed. Nothing else of its row has a part in a wish.
+pub(super) fn is_wished_as(before: &Machine, now: &Machine) -> bool {
+    before.labels == now.labels && before.revoked_at.is_some() == now.revoked_at.is_some()
+}
+
 /// The groups of these machines, by their labels on the hub.
 fn groups(
     source: &SourceId,
