@@ -3,6 +3,7 @@
 //!
 //! | module | question it answers |
 //! |---|---|
+//! | `alive` | how either end of a connection notices that the other one is gone |
 //! | [`admin`] | what people and programs read of a hub |
 //! | [`deciding`] | which machine is to be on which commit, and when |
 //! | [`link`] | how a machine enrols, follows its hub, and tells it how it is |
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod alive;
 pub mod deciding;
 pub mod link;
 pub mod protocol;

@@ -130,6 +130,14 @@ pub struct Target {
     /// has it. Only a help to find them.
     #[serde(default)]
     pub rotations: Vec<ObjectId>,
+    /// Over how many seconds machines are to come back when they lose the hub: more of them over a longer time.
+    #[serde(default = "spread")]
+    pub spread: u32,
+}
+
+/// What hubs that don't say it expect.
+fn spread() -> u32 {
+    4
 }
 
 /// How a machine is. Sent when it changed.

@@ -62,7 +62,7 @@ impl Liar {
         let config = Arc::new(config(&authority));
         // Later than all that the real one said.
         let number = u64::try_from(WallClock::system().now()).unwrap();
-        let target = Target { number, commit: ObjectId([0; 20]), tag: None, rotations: Vec::new() };
+        let target = Target { number, commit: ObjectId([0; 20]), tag: None, rotations: Vec::new(), spread: 4 };
         let (said, bell) = (Mutex::new((target, Lie::Target)), Condvar::new());
         let inner = Arc::new(Inner { authority, repository: repository.to_owned(), said, bell });
         let listener = TcpListener::bind(address).unwrap();
@@ -85,7 +85,7 @@ impl Liar {
     pub(crate) fn says(&self, commit: ObjectId, lie: Lie) {
         let mut said = self.0.said.lock().unwrap();
         let number = said.0.number + 1;
-        *said = (Target { number, commit, tag: None, rotations: Vec::new() }, lie);
+        *said = (Target { number, commit, tag: None, rotations: Vec::new(), spread: 4 }, lie);
         self.0.bell.notify_all();
     }
 }

@@ -81,7 +81,7 @@ impl Branch<'_> {
     /// What a machine that is on the base makes of a commit, with any of its tags.
     fn judge(&self, commit: Oid) -> Result<(), NotTaken> {
         let judged = |tag| {
-            let target = Target { number: 0, commit: id(commit), tag, rotations: Vec::new() };
+            let target = Target { number: 0, commit: id(commit), tag, rotations: Vec::new(), spread: 1 };
             foresee(self.directory, self.fleet, self.base.map(id), &target)
         };
         let mut why = None;

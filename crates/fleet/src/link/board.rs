@@ -22,6 +22,8 @@ pub(super) struct Board {
     state: Mutex<State>,
     /// Rung whenever there may be something to tell.
     pub(super) bell: Notify,
+    /// Rung when the hub is heard again: who couldn't tell it something needn't wait longer.
+    pub(super) again: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +62,7 @@ pub(super) enum Due {
 impl Board {
     pub(super) fn new(session: &str, version: &str) -> Self {
         let (session, version) = (session.to_owned(), version.to_owned());
-        Self { session, version, state: Mutex::default(), bell: Notify::new() }
+        Self { session, version, state: Mutex::default(), bell: Notify::new(), again: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -81,6 +83,7 @@ impl Board {
             state.is_heard = true;
             state.told = None;
         });
+        self.again.notify_one();
     }
 
     /// Another target.
@@ -249,7 +252,7 @@ mod tests {
     }
 
     fn target(number: u64) -> Target {
-        Target { number, commit: "2".repeat(40).parse().unwrap(), tag: None, rotations: Vec::new() }
+        Target { number, commit: "2".repeat(40).parse().unwrap(), tag: None, rotations: Vec::new(), spread: 4 }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A connection to the hub: name, address, proxy, TLS, and the HTTP that both speak.
 
 use super::{address::Address, proxy::Proxy, tls, trouble::Trouble};
+use crate::alive;
 use http_body_util::Full;
 use hyper::{
     body::Bytes,
@@ -90,6 +91,7 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Trouble> {
             Ok(Ok(stream)) => {
                 // A request is small, and is to leave at once.
                 let _best_effort = stream.set_nodelay(true);
+                alive::watch(&stream);
                 return Ok(stream);
             }
             Ok(Err(error)) => last = error,

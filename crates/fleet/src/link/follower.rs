@@ -90,7 +90,7 @@ impl Follower {
     /// Asks once, and says how long to leave the hub alone then.
     async fn turn(&mut self) -> Duration {
         self.renew_if_due().await;
-        // Whether a certificate is let in is to be known soon, and that the hub is there.
+        // Whether a certificate is let in is to be known soon, and that the hub is there, or is again.
         let is_short = self.trial.is_some() || !self.pace.is_heard;
         // And no certificate is to expire while the hub is waited for.
         let wait = if is_short { WAIT_SHORT } else { self.pace.wait.now().min(self.renews_in()) };
@@ -132,7 +132,8 @@ impl Follower {
             Err(trouble) if trouble.is_cut() && self.pace.wait.is_cut_by(took) => {
                 self.pace.wait.cut();
                 // Whoever else was cut comes again as well.
-                BackOff::default().fail(pace::draw())
+                let mut back_off = self.pace.back_off;
+                back_off.fail(pace::draw())
             }
             Err(trouble) => self.lost(&trouble),
         }
@@ -140,6 +141,7 @@ impl Follower {
 
     fn news(&mut self, target: Target) {
         self.pace.knows = Some(target.number);
+        self.pace.back_off.spread(Duration::from_secs(target.spread.into()));
         // A hub that was restored from an old backup says what it said then, until it has found out what is to be.
         if target.number < self.highest {
             tracing::warn!(commit = %target.commit, "the hub says what it said earlier: nobody is sent back by that");
@@ -152,10 +154,8 @@ impl Follower {
 
     fn heard(&mut self) {
         self.line.contact().heard();
-        let was_lost = self.pace.back_off.failures() > 0;
         self.pace.back_off.reset();
-        if !self.pace.is_heard || was_lost {
-            self.pace.is_heard = true;
+        if !std::mem::replace(&mut self.pace.is_heard, true) {
             self.board.heard();
         }
         if std::mem::take(&mut self.pace.is_told) {
@@ -167,6 +167,7 @@ impl Follower {
     fn lost(&mut self, trouble: &Trouble) -> Duration {
         let draw = pace::draw();
         let pause = self.pace.back_off.fail(draw);
+        self.pace.is_heard = false;
         let is_outside = trouble.is_outside();
         if is_outside || self.pace.back_off.failures() >= TOLD_AFTER {
             let mut why = words::of(trouble, &self.identity);

@@ -13,7 +13,7 @@
 //! | `identity`, `key` | who this machine is |
 //! | `clock`, `tls` | whom it believes to be the hub, whatever its clock says |
 //! | `dial`, `proxy`, `client`, `trouble`, `words` | how it asks, what can go wrong, and how that is told |
-//! | `line`, `pace` | the client in use; when to ask |
+//! | `line`, [`pace`] | the client in use; when to ask |
 //! | `follower`, `taker`, `teller` | the three tasks: what the target is, what becomes of it, what the hub is told |
 //! | `board`, `standing`, `voice` | what is known of the machine; what that comes to; what the agent is told |
 //! | `belief`, `remote` | `trust`, and whom that asks |
@@ -32,7 +32,7 @@ mod follower;
 mod identity;
 mod key;
 mod line;
-mod pace;
+pub mod pace;
 mod proxy;
 mod remote;
 mod standing;

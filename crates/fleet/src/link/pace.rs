@@ -5,8 +5,9 @@
 use ring::rand::{SecureRandom, SystemRandom};
 use std::time::Duration;
 
-/// The longest that a machine asks a hub to wait for news. An idle machine costs a request and an answer in that time.
-const WAIT_MAX: Duration = Duration::from_secs(240);
+/// The longest that a machine asks a hub to wait for news. An idle machine costs a request and an answer in that time, and
+/// that both ends see to it that the other one is there ([`crate::alive`] has the numbers).
+const WAIT_MAX: Duration = Duration::from_secs(480);
 
 /// And the shortest, whatever a proxy cuts.
 const WAIT_MIN: Duration = Duration::from_secs(25);
@@ -51,8 +52,12 @@ impl Wait {
     }
 }
 
-/// The window of the first pause. Of 10,000 machines whose hub is gone, 2,500 a second come to the next one.
-const PAUSE_MIN: Duration = Duration::from_secs(4);
+/// The window of the first pause, where the hub hasn't said another. Of 10,000 machines whose hub is gone, 2,500 a second
+/// come to the next one.
+const SPREAD: Duration = Duration::from_secs(4);
+
+/// Bounds of what a hub may say.
+const SPREAD_MIN: Duration = Duration::from_secs(1);
 
 /// The window of the longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -63,10 +68,19 @@ const PAUSE_OUTSIDE: Duration = Duration::from_secs(300);
 /// The longest that a hub can send a machine away for.
 const AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// How long to leave a hub alone that couldn't be asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct BackOff {
+/// How long to leave a hub alone that couldn't be asked: at first as the fleet's size asks for, and then longer, by a quarter
+/// each time. So who was without a hub for a while finds it again within half of that, and within a minute in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackOff {
     failures: u32,
+    spread: Duration,
+    window: Duration,
+}
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self { failures: 0, spread: SPREAD, window: SPREAD }
+    }
 }
 
 impl BackOff {
@@ -75,22 +89,29 @@ impl BackOff {
         self.failures
     }
 
+    /// Over how long the hub wants its machines to come back. It was heard, so nothing has failed since.
+    pub fn spread(&mut self, over: Duration) {
+        self.spread = over.clamp(SPREAD_MIN, PAUSE_MAX);
+        self.reset();
+    }
+
     /// It didn't fail.
-    pub(super) fn reset(&mut self) {
-        self.failures = 0;
+    pub fn reset(&mut self) {
+        (self.failures, self.window) = (0, self.spread);
     }
 
     /// It failed: how long to wait. `draw` is from 0 to 1.
-    pub(super) fn fail(&mut self, draw: f64) -> Duration {
-        let window = PAUSE_MIN.saturating_mul(1 << self.failures.min(10)).min(PAUSE_MAX);
+    pub fn fail(&mut self, draw: f64) -> Duration {
+        let pause = self.window.mul_f64(draw);
         self.failures = self.failures.saturating_add(1);
-        window.mul_f64(draw)
+        self.window = (self.window * 5 / 4).min(PAUSE_MAX);
+        pause
     }
 }
 
 /// How long to wait if the hub says how long. Half of it more at most, so that who was sent away together doesn't come
 /// back together.
-pub(super) fn after(said: Duration, draw: f64) -> Duration {
+pub fn after(said: Duration, draw: f64) -> Duration {
     let said = said.min(AFTER_MAX);
     said + (said / 2).mul_f64(draw)
 }
@@ -101,7 +122,7 @@ pub(super) fn outside(draw: f64) -> Duration {
 }
 
 /// From 0 to 1, at random. Without randomness, machines are at least not made to wait for ever.
-pub(super) fn draw() -> f64 {
+pub fn draw() -> f64 {
     let mut bytes = [0; 4];
     match SystemRandom::new().fill(&mut bytes) {
         Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
@@ -131,7 +152,7 @@ mod tests {
             }
         }
         waits.dedup();
-        assert_eq!(waits, [240, 120, 60, 75, 37, 46, 58]);
+        assert_eq!(waits, [480, 240, 120, 60, 75, 37, 46, 58]);
     }
 
     #[test]
@@ -146,15 +167,37 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_minute_and_are_spread() {
         let mut back_off = BackOff::default();
-        let windows: Vec<u64> = (0..7).map(|_| back_off.fail(1.0).as_secs()).collect();
-        assert_eq!((windows, back_off.failures()), (vec![4, 8, 16, 32, 60, 60, 60], 7));
-        assert_eq!(back_off.fail(0.0), Duration::ZERO);
+        let windows: Vec<u64> = (0..14).map(|_| back_off.fail(1.0).as_secs()).collect();
+        assert_eq!(windows, [4, 5, 6, 7, 9, 12, 15, 19, 23, 29, 37, 46, 58, 60]);
+        assert_eq!((back_off.fail(0.0), back_off.failures()), (Duration::ZERO, 15));
         back_off.reset();
         assert_eq!(back_off.fail(0.5), Duration::from_secs(2));
         assert_eq!(after(Duration::from_secs(10), 0.0).as_secs(), 10);
         assert_eq!(after(Duration::from_secs(10), 1.0).as_secs(), 15);
         assert_eq!(after(Duration::from_secs(1 << 40), 0.0).as_secs(), 3600, "a lying hub can't silence it for ever");
         assert_eq!(outside(0.0).as_secs(), 150);
+    }
+
+    #[test]
+    fn the_hub_says_how_far_machines_are_spread_within_bounds() {
+        for (said, window) in [(0, 1), (1, 1), (40, 40), (1 << 40, 60)] {
+            let mut back_off = BackOff::default();
+            back_off.spread(Duration::from_secs(said));
+            assert_eq!(back_off.fail(1.0), Duration::from_secs(window));
+        }
+    }
+
+    /// A small fleet without a hub for a while: who draws the longest pauses is back soon after it, all the same.
+    #[test]
+    fn who_was_without_a_hub_finds_it_soon() {
+        let mut back_off = BackOff::default();
+        back_off.spread(Duration::from_secs(1));
+        let mut away = Duration::ZERO;
+        for _ in 0..100 {
+            let pause = back_off.fail(1.0);
+            assert!(pause <= (away / 2).max(SPREAD_MIN * 2), "{pause:?} after {away:?}");
+            away += pause;
+        }
     }
 
     #[test]

@@ -44,7 +44,8 @@ pub(super) async fn run(board: Arc<Board>, line: Arc<Line>, sequence: Arc<Atomic
                 tracing::debug!(why = with_causes(&trouble), "the hub was not told how this machine is");
                 let draw = pace::draw();
                 let pause = back_off.fail(draw);
-                sleep(trouble.after().map_or(pause, |said| pace::after(said, draw))).await;
+                let pause = trouble.after().map_or(pause, |said| pace::after(said, draw));
+                tokio::select! { () = sleep(pause) => {}, () = board.again.notified() => {} }
             }
         }
     }

@@ -37,7 +37,7 @@ impl Default for Limits {
             requests: 256,
             patience: Duration::from_secs(15),
             request: Duration::from_secs(60),
-            wait: Duration::from_secs(240),
+            wait: Duration::from_secs(480),
             away: Duration::from_secs(30),
             takeover: Duration::from_secs(5),
             enrolments: (60, 2),

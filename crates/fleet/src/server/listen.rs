@@ -5,6 +5,7 @@ use super::{
     authority::{Identity, expires_at},
     route::{self, Peer},
 };
+use crate::alive;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -23,7 +24,8 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{Instant, sleep, timeout},
+    sync::Notify,
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -32,9 +34,6 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
 /// For how long connections may end by themselves when the hub ends.
 const ENDING: Duration = Duration::from_secs(2);
-
-/// How often it is looked at whether a connection is in use.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// Requests of one connection at once.
 const STREAMS_MAX: u32 = 16;
@@ -48,6 +47,8 @@ pub(super) struct Use {
     under_way: AtomicUsize,
     /// When a request began or ended last.
     at: Mutex<Instant>,
+    /// Rung when one ended: from then on the connection may be quiet for another time.
+    ended: Notify,
 }
 
 /// A request that is under way until this is dropped.
@@ -56,7 +57,7 @@ pub(super) struct UnderWay(Arc<Use>);
 
 impl Use {
     fn new() -> Arc<Self> {
-        Arc::new(Self { under_way: AtomicUsize::new(0), at: Mutex::new(Instant::now()) })
+        Arc::new(Self { under_way: AtomicUsize::new(0), at: Mutex::new(Instant::now()), ended: Notify::new() })
     }
 
     fn begin(self: &Arc<Self>) -> UnderWay {
@@ -69,10 +70,11 @@ impl Use {
         *self.at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// For how long nothing began or ended, and whether something is under way.
-    fn quiet(&self) -> (Duration, bool) {
+    /// Until when nothing needs to begin or end, and whether something is under way.
+    fn quiet_until(&self, idle_max: Duration, request_max: Duration) -> (Instant, bool) {
         let at = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
-        (at.elapsed(), self.under_way.load(Ordering::Relaxed) > 0)
+        let is_used = self.under_way.load(Ordering::Relaxed) > 0;
+        (at + if is_used { request_max } else { idle_max }, is_used)
     }
 }
 
@@ -80,6 +82,7 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
         self.0.touch();
+        self.0.ended.notify_one();
     }
 }
 
@@ -114,6 +117,7 @@ pub(super) async fn accept(inner: &Arc<Inner>, listener: TcpListener) {
 async fn shake(inner: &Inner, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
     // Small answers shouldn't wait for more.
     drop(stream.set_nodelay(true));
+    alive::watch(&stream);
     let accepting = TlsAcceptor::from(Arc::clone(&inner.tls)).accept(stream);
     match timeout(inner.limits.patience, accepting).await {
         Ok(Ok(stream)) => Some(stream),
@@ -172,6 +176,8 @@ async fn serve(inner: &Arc<Inner>, stream: TlsStream<TcpStream>, peer: Arc<Peer>
     let mut ending = inner.ending.subscribe();
     let request_max = inner.limits.wait + inner.limits.request;
     loop {
+        // It may be later by the time it comes, and is then looked at again.
+        let (until, _) = used.quiet_until(inner.limits.patience, request_max);
         tokio::select! {
             ended = &mut connection => {
                 if let Err(error) = ended {
@@ -180,10 +186,11 @@ async fn serve(inner: &Arc<Inner>, stream: TlsStream<TcpStream>, peer: Arc<Peer>
                 return;
             }
             _ = ending.wait_for(|ending| *ending) => break,
-            () = sleep(LOOK) => match used.quiet() {
-                (quiet, true) if quiet > request_max => return,
-                (quiet, false) if quiet > inner.limits.patience => break,
-                _ => {}
+            () = used.ended.notified() => {}
+            () = sleep_until(until) => match used.quiet_until(inner.limits.patience, request_max) {
+                (later, _) if later > Instant::now() => {}
+                (_, true) => return,
+                (_, false) => break,
             },
         }
     }

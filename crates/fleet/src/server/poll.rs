@@ -24,6 +24,9 @@ use tokio::time::{Instant, sleep_until};
 /// How soon it is looked again whether another process of the hub has brought what this one lacks.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Machines that may come back in one second: a handshake costs about a millisecond of a processor.
+const COMING_BACK: usize = 250;
+
 /// Characters of a session: it is drawn at random, and kept.
 const SESSION_CHARS_MAX: usize = 64;
 
@@ -104,7 +107,8 @@ async fn news(
             if let Some(help) = inner.objects.help(&identity.fleet, from, target.commit).await {
                 inner.counters.told.fetch_add(1, Ordering::Relaxed);
                 let Help { tag, rotations } = (*help).clone();
-                return Ok(json(&Target { number: target.number, commit: target.commit, tag, rotations }));
+                let (number, commit, spread) = (target.number, target.commit, spread(inner.roster.len()));
+                return Ok(json(&Target { number, commit, tag, rotations, spread }));
             }
             tracing::debug!(machine = name.as_str(), commit = %target.commit, "what it needs isn't here yet");
             (inner.look)();
@@ -117,6 +121,11 @@ async fn news(
             _ = ending.wait_for(|ending| *ending) => return Ok(nothing()),
         }
     }
+}
+
+/// Over how many seconds so many machines are to come back, should they all lose this hub at once.
+fn spread(machines: usize) -> u32 {
+    u32::try_from(machines / COMING_BACK).unwrap_or(u32::MAX).clamp(1, 60)
 }
 
 /// A session asks that another one took the place of. What was under way when an agent was started again is forgiven; who

@@ -117,6 +117,11 @@ impl Roster {
         }
     }
 
+    /// How many there are, those that were revoked among them.
+    pub(super) fn len(&self) -> usize {
+        self.machines().len()
+    }
+
     /// What is known of one.
     pub(super) fn known(&self, name: &Name) -> Option<Arc<Machine>> {
         Some(Arc::clone(&self.machines().get(name)?.known))

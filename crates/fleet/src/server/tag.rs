@@ -21,7 +21,7 @@ pub(super) fn of(
 ) -> Option<Help> {
     repository.find_commit(oid(to)).ok()?;
     let judged = |tag| {
-        let target = Target { number: 0, commit: to, tag, rotations: rotations.clone() };
+        let target = Target { number: 0, commit: to, tag, rotations: rotations.clone(), spread: 1 };
         foresee(directory, fleet, from, &target)
     };
     // A list that can't be read is as one that isn't there.

@@ -276,7 +276,7 @@ fn payload(tree: ObjectId, draft: &Draft) -> Vec<u8> {
 }
 
 pub(crate) fn target(commit: ObjectId) -> Target {
-    Target { number: 1, commit, tag: None, rotations: Vec::new() }
+    Target { number: 1, commit, tag: None, rotations: Vec::new(), spread: 4 }
 }
 
 /// Who waits as long as it takes.

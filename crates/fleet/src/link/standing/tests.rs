@@ -40,7 +40,7 @@ fn report(state: &str, ready: bool) -> UnitReport {
 
 /// A machine whose target is in force, and all is well.
 fn well() -> Standing {
-    let target = Target { number: 7, commit: TARGET.parse().unwrap(), tag: None, rotations: Vec::new() };
+    let target = Target { number: 7, commit: TARGET.parse().unwrap(), tag: None, rotations: Vec::new(), spread: 4 };
     Standing {
         target: Some(target),
         taking: Taking::Taken([unit("db"), unit("web")].map(|unit| (unit, version(2))).into()),

@@ -18,7 +18,13 @@ use tokio::{
 };
 
 pub(super) fn target(number: u64, digit: char) -> Target {
-    Target { number, commit: digit.to_string().repeat(40).parse().unwrap(), tag: None, rotations: Vec::new() }
+    Target {
+        number,
+        commit: digit.to_string().repeat(40).parse().unwrap(),
+        tag: None,
+        rotations: Vec::new(),
+        spread: 4,
+    }
 }
 
 fn poll(wait: u32) -> Poll {

@@ -226,12 +226,12 @@ async fn a_proxy_that_cuts_is_found_out() {
             (waits.len() == count).then_some(waits)
         }
     };
-    for count in 2..5 {
+    for count in 2..6 {
         hub.until(polls(count)).await;
         pass(60).await;
         passing_until(hub.until(polls(count + 1))).await;
     }
-    assert_eq!(hub.until(polls(5)).await[1..], [240, 120, 60, 60]);
+    assert_eq!(hub.until(polls(6)).await[1..], [480, 240, 120, 60, 60]);
     assert!(machine.said.try_recv().is_err(), "that is no trouble");
 }
 
