@@ -21,8 +21,12 @@ pub(crate) struct Figure {
 pub(crate) enum Unit {
     /// Of time; samples are in seconds.
     Milliseconds,
+    /// The same, of what is short.
+    Microseconds,
     /// Of memory; samples are in bytes.
     Mebibytes,
+    /// The same, of what is small.
+    Kibibytes,
     /// Of one core.
     PercentOfCore,
     /// Ours in parts of the peer's.
@@ -74,6 +78,8 @@ impl Unit {
     pub(crate) fn told(self, sample: f64) -> f64 {
         match self {
             Self::Milliseconds => sample * 1e3,
+            Self::Microseconds => sample * 1e6,
+            Self::Kibibytes => sample / 1024.0,
             Self::Mebibytes => sample / f64::from(1 << 20),
             Self::PercentOfCore => sample * 1e2,
             Self::Times => sample,
@@ -85,6 +91,8 @@ impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Milliseconds => "ms",
+            Self::Microseconds => "µs",
+            Self::Kibibytes => "KiB",
             Self::Mebibytes => "MiB",
             Self::PercentOfCore => "% of a core",
             Self::Times => "×",

@@ -3,7 +3,7 @@
 //! ```text
 //! rows/*.rs  one subject each: does the work again and again ─► samples
 //! world      the machine under it: agent, repository, containers; process: what they use; asker: who asks them;
-//!            crowd: the machines of a fleet; agent: what is asked of it; cluster, api: an API server with nodes, and who asks it
+//!            fleet: a hub, and crowd: its machines; agent: what is asked of it; cluster, api: an API server with nodes, and who asks it
 //! measure    samples ─► Spread (minimum, median, 99th percentile, maximum); a peer's turns alternate with ours
 //! figure     a Spread, its unit, and what is to be reached
 //! table      rows of figures, as text or JSON
@@ -21,6 +21,7 @@ mod asker;
 mod cluster;
 mod crowd;
 mod figure;
+mod fleet;
 mod measure;
 mod process;
 mod programs;
