@@ -2,11 +2,12 @@
 
 use crate::{
     board::Board,
+    decide::Decision,
     entry::{Entry, Target},
     group::GroupId,
     id::SourceId,
     limits::Limits,
-    member::{Member, begins_change},
+    member::{Member, begins_change, turns_at},
     plan::{Next, Why},
     reconciler::Reconciler,
     rollout::{Rollout, Seat},
@@ -86,23 +87,24 @@ impl Board {
     }
 
     /// What comes next for a unit, if its group has a place for it.
-    pub(crate) fn place(&mut self, unit: &UnitId, next: Next) -> Next {
-        let Some(entry) = self.units.get(unit) else { return next };
-        let Some(Seat { group, counted, .. }) = &entry.seat else { return next };
+    pub(crate) fn place(&mut self, unit: &UnitId, decision: Decision, limits: &Limits) -> Decision {
+        let Some(entry) = self.units.get(unit) else { return decision };
+        let Some(Seat { group, counted, .. }) = &entry.seat else { return decision };
         let target = self.target(unit, entry);
-        let begins = match (&next, target) {
+        let begins = match (&decision.0, target) {
             (Next::Step(step), Target::Run { want, .. }) => begins_change(step, &entry.record, want),
             _ => false,
         };
-        let Some(rollout) = self.groups.get_mut(group) else { return next };
+        let Some(rollout) = self.groups.get_mut(group) else { return decision };
         if !begins {
             rollout.places.forget(unit, &mut self.dirty);
-            return next;
+            return decision;
         }
         if rollout.admit(unit, *counted, &mut self.dirty) {
-            return next;
+            return decision;
         }
-        Next::Wait(Why::Budget { group: group.name.clone() })
+        // Until it is seen that it serves, or never will, it takes one of the places that it waits for.
+        (Next::Wait(Why::Budget { group: group.name.clone() }), turns_at(entry, &rollout.rule, limits))
     }
 }
 

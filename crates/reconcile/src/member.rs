@@ -3,6 +3,7 @@
 use crate::{
     entry::Entry,
     group::Group,
+    id::Time,
     limits::Limits,
     mutant::{self, Mutant},
     order::Step,
@@ -99,6 +100,16 @@ fn is_trusted(entry: &Entry, seen: &Seen, limits: &Limits) -> bool {
     let is_good = record.good.as_ref().is_some_and(|good| good.digest == seen.want.digest);
     let is_proven = seen.ready_since().is_some_and(|ready| *seen_at >= ready + limits.proof_of(&seen.want));
     (is_good || is_proven) && record.live().all(|other| other.role != Role::Candidate)
+}
+
+/// When time alone may change how it stands: it will have proved itself, or had its time. Somebody has to look then.
+pub(crate) fn turns_at(entry: &Entry, rule: &Group, limits: &Limits) -> Option<Time> {
+    let turns = |seen: &Seen| match seen.phase {
+        Phase::Running { ready: Some(ready), .. } => Some(ready + limits.proof_of(&seen.want)),
+        Phase::Running { started, ready: None, .. } => Some(started + rule.ready_within(&seen.want)),
+        Phase::Exited { .. } | Phase::Away { .. } => None,
+    };
+    entry.record.live().filter_map(turns).filter(|at| entry.seen_at < *at).min()
 }
 
 /// It had its time to become ready.

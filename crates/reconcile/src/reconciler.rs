@@ -223,8 +223,8 @@ impl Reconciler {
         self.board.judge(now, &self.limits);
         self.board.count(&self.limits);
         while let Some(unit) = self.board.dirty.pop_first() {
-            let (next, again_at) = decide(&self.board, &self.limits, now, &unit);
-            let next = self.board.place(&unit, next);
+            let decision = decide(&self.board, &self.limits, now, &unit);
+            let (next, again_at) = self.board.place(&unit, decision, &self.limits);
             self.front.remove(&unit);
             self.prepare_front.remove(&unit);
             self.waiting.remove(&unit);
