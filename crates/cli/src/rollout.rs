@@ -91,11 +91,14 @@ fn end(rollouts: &Rollouts) -> Option<Exit> {
         return None;
     }
     let is_done = rollouts.rollouts.iter().all(|rollout| rollout.state == RolloutState::Done);
-    Some(match rollouts.state.as_str() {
-        "refused" | "held" => Exit::Refused,
-        _ if is_done => Exit::Done,
-        _ => Exit::Failed,
-    })
+    // It was seen, and what becomes of it is being written down.
+    let is_coming = !rollouts.newest.is_empty() && rollouts.newest != rollouts.commit;
+    match rollouts.state.as_str() {
+        "refused" | "held" => Some(Exit::Refused),
+        "following" | "unreachable" if is_coming => None,
+        _ if is_done => Some(Exit::Done),
+        _ => Some(Exit::Failed),
+    }
 }
 
 fn pause(here: &Here, which: &Which, paused: bool) -> Done {
@@ -113,4 +116,33 @@ fn retry(here: &Here, machine: &Name, output: Output) -> Done {
     let words = format!("{machine} tries its commit again as soon as the hub that leads has heard of it");
     output::words(output.format, &[words]);
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_over_when_nothing_moves() {
+        use RolloutState::{Done, Paused, Rolling, Stopped};
+        let stories = [
+            ("one", "following", Done, 0, Some(Exit::Done)),
+            ("one", "following", Rolling, 1, None),
+            ("one", "following", Paused, 0, Some(Exit::Failed)),
+            ("one", "following", Stopped, 1, None),
+            ("one", "following", Stopped, 0, Some(Exit::Failed)),
+            ("one", "unreachable", Done, 0, Some(Exit::Done)),
+            ("two", "following", Done, 0, None),
+            ("two", "refused", Done, 0, Some(Exit::Refused)),
+            ("two", "held", Done, 0, Some(Exit::Refused)),
+            ("", "following", Done, 0, Some(Exit::Done)),
+        ];
+        for (newest, state, of, unavailable, exit) in stories {
+            let (name, why, waves) = ("all".to_owned(), String::new(), Vec::new());
+            let rollout = Rollout { name, state: of, why, unavailable, unavailable_max: 1, waves };
+            let (commit, message, newest) = ("one".to_owned(), String::new(), newest.to_owned());
+            let now = Rollouts { commit, newest, state: state.to_owned(), message, rollouts: vec![rollout] };
+            assert_eq!(end(&now), exit, "{now:?}");
+        }
+    }
 }
