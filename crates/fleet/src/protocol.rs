@@ -14,7 +14,9 @@
 //! clock, and a machine whose own is wrong renews its certificate by it.
 //!
 //! A machine is who its certificate says. Every refusal is a [`Refusal`] as JSON; 429 and 503 have `Retry-After`.
-//! Later releases add fields and codes; what is not known is ignored, and what is missing has a default.
+//! Within a version of the protocol, later releases add fields, words and codes; what is not known is ignored, and what is
+//! missing has a default. So machines of any release of a version are served by hubs of any. What would be misunderstood
+//! raises the version: a hub serves the present one and the one before, so hubs are updated first.
 
 mod frame;
 mod object_id;
@@ -182,9 +184,6 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum MachineState {
-    /// It has taken it and is on its way, or something of it isn't ready.
-    #[default]
-    Changing,
     /// Every unit is as wished, and serves or has completed.
     Ready,
     /// A unit's version failed there, and was taken back or has nothing to go back to.
@@ -193,6 +192,11 @@ pub enum MachineState {
     Refused,
     /// Its owner has stopped it from taking targets.
     Suspended,
+    /// It has taken it and is on its way, or something of it isn't ready. So is read what a later release calls otherwise: it
+    /// isn't ready, and nothing says that it failed.
+    #[default]
+    #[serde(other)]
+    Changing,
 }
 
 /// A unit that isn't as it should be.

@@ -17,6 +17,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -42,6 +43,16 @@ pub(crate) enum Lie {
     Bytes(Vec<u8>, bool),
 }
 
+/// Of which release it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    Present,
+    /// It says only what it must.
+    Older,
+    /// It says more than anybody knows today.
+    Newer,
+}
+
 /// It listens until the test's process ends.
 pub(crate) struct Liar(Arc<Inner>);
 
@@ -50,6 +61,7 @@ struct Inner {
     /// What it has of objects.
     repository: PathBuf,
     said: Mutex<(Target, Lie)>,
+    release: Mutex<Release>,
     bell: Condvar,
 }
 
@@ -63,8 +75,8 @@ impl Liar {
         // Later than all that the real one said.
         let number = u64::try_from(WallClock::system().now()).unwrap();
         let target = Target { number, commit: ObjectId([0; 20]), tag: None, rotations: Vec::new(), spread: 4 };
-        let (said, bell) = (Mutex::new((target, Lie::Target)), Condvar::new());
-        let inner = Arc::new(Inner { authority, repository: repository.to_owned(), said, bell });
+        let (said, release, bell) = (Mutex::new((target, Lie::Target)), Mutex::new(Release::Present), Condvar::new());
+        let inner = Arc::new(Inner { authority, repository: repository.to_owned(), said, release, bell });
         let listener = TcpListener::bind(address).unwrap();
         let serving = Arc::clone(&inner);
         thread::spawn(move || {
@@ -79,6 +91,11 @@ impl Liar {
             }
         });
         Self(inner)
+    }
+
+    /// From now on it is of this release.
+    pub(crate) fn is_of(&self, release: Release) {
+        *self.0.release.lock().unwrap() = release;
     }
 
     /// From now on it says this.
@@ -122,13 +139,19 @@ impl Inner {
 
     fn answer(&self, path: &str, body: &[u8], silent: u64) -> (u16, Vec<u8>, &'static str) {
         match path {
-            "/v1/poll" => (200, json(&self.poll(&read(body), silent)), ""),
+            "/v1/poll" => {
+                let target = serde_json::to_value(self.poll(&read(body), silent)).unwrap();
+                (200, bytes(&self.of_release(target)), "X-Of-2031: yes\r\n")
+            }
+            "/v1/report" if *self.release.lock().unwrap() == Release::Newer => {
+                (200, b"{\"thanks\": true}".to_vec(), "")
+            }
             "/v1/report" => (204, Vec::new(), ""),
             "/v1/chain" => match self.chain(&read(body)) {
                 Some(chain) => (200, frames(&chain), ""),
                 None => {
                     let message = "there is no such way".to_owned();
-                    (404, json(&Refusal { code: RefusalCode::NoDescendant, message }), "")
+                    (404, bytes(&Refusal { code: RefusalCode::NoDescendant, message }), "")
                 }
             },
             "/v1/objects" => match self.said.lock().unwrap().1.clone() {
@@ -136,9 +159,19 @@ impl Inner {
                 Lie::Bytes(bytes, false) => (200, bytes, ""),
                 lie => (200, frames(&self.objects(&read(body), &lie)), ""),
             },
-            "/v1/renew" => (200, json(&self.renew(&read(body))), ""),
+            "/v1/renew" => (200, bytes(&self.renew(&read(body))), ""),
             other => panic!("a machine asks for {other}"),
         }
+    }
+
+    fn of_release(&self, target: Value) -> Value {
+        let Value::Object(mut fields) = target else { return target };
+        match *self.release.lock().unwrap() {
+            Release::Present => {}
+            Release::Older => fields.retain(|name, _| name == "number" || name == "commit"),
+            Release::Newer => drop(fields.insert("of_2031".to_owned(), json!({"a": [1, null]}))),
+        }
+        Value::Object(fields)
     }
 
     /// Waits until there is something that the machine doesn't know.
@@ -198,7 +231,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> T {
     serde_json::from_slice(body).unwrap()
 }
 
-fn json(what: &impl Serialize) -> Vec<u8> {
+fn bytes(what: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(what).unwrap()
 }
 

@@ -4,7 +4,7 @@
 
 use crate::{
     hub::{Hub, fleet, rollout, web},
-    liar::{Liar, Lie, frames, object},
+    liar::{Liar, Lie, Release, frames, object},
     machine::Machine,
     signer::Signer,
 };
@@ -205,10 +205,14 @@ fn a_stolen_hub_is_believed_in_nothing_that_it_makes_up() {
     let said = machine.abide(&["enroll", "--renew"]);
     assert!(said.code != 0 && said.err.contains("a certificate for till-2"), "{said}");
 
-    // Once it says something true, that is taken.
-    let (commit, _) = stage.next();
-    liar.says(commit.parse().unwrap(), Lie::Target);
-    machine.is_on(&commit);
+    // Once it says something true, that is taken, whatever release it is of.
+    let mut last = stage.head.clone();
+    for release in [Release::Present, Release::Older, Release::Newer] {
+        liar.is_of(release);
+        last = stage.commit(&last, Some(&stage.anna), "", &web(&format!("{release:?}")));
+        liar.says(last.parse().unwrap(), Lie::Target);
+        machine.is_on(&last);
+    }
     machine.end();
 }
 

@@ -11,3 +11,4 @@ mod objects;
 mod poll;
 mod report;
 mod rig;
+mod versions;
