@@ -234,19 +234,24 @@ impl Board {
         }
     }
 
+    /// Other units are wanted, or in other groups. Each that this concerns is touched once: there may be many.
     fn replace_wish(&mut self, id: &SourceId, old: Option<&Complete>, new: Option<&Complete>) {
-        old.into_iter().for_each(|old| self.ungroup(id, old));
+        old.into_iter().for_each(|old| self.disband(id, old));
+        let mut seats = new.map_or_else(BTreeMap::new, |new| self.form(id, new));
         let is_in = |wish: Option<&Complete>, unit: &UnitId| wish.is_some_and(|wish| wish.units().contains_key(unit));
         for unit in old.iter().flat_map(|old| old.units().keys()).filter(|unit| !is_in(new, unit)) {
-            self.change(unit, |entry| entry.wish = None);
+            self.change(unit, |entry| (entry.wish, entry.seat) = (None, None));
         }
         for (unit, want) in new.iter().flat_map(|new| new.units()) {
-            let before = self.units.get(unit).and_then(|entry| entry.wish.as_ref());
-            if before.is_none_or(|(_, before)| before != want) {
-                self.change(unit, |entry| entry.wish = Some((id.clone(), Arc::clone(want))));
+            let seat = seats.remove(unit);
+            let is_same = |entry: &Entry| {
+                let is_wanted = entry.wish.as_ref().is_some_and(|(_, before)| before == want);
+                is_wanted && entry.seat.is_none() && seat.is_none()
+            };
+            if !self.units.get(unit).is_some_and(is_same) {
+                self.change(unit, |entry| (entry.wish, entry.seat) = (Some((id.clone(), Arc::clone(want))), seat));
             }
         }
-        new.into_iter().for_each(|new| self.group(id, new));
     }
 }
 

@@ -19,8 +19,7 @@ use std::sync::Arc;
 /// The answer, and when to ask again though nothing has happened.
 pub(crate) type Decision = (Next, Option<Time>);
 
-pub(crate) fn decide(board: &Board, limits: &Limits, now: Time, id: &UnitId) -> Decision {
-    let Some(entry) = board.units.get(id) else { return (Next::Settled, None) };
+pub(crate) fn decide(board: &Board, limits: &Limits, now: Time, id: &UnitId, entry: &Entry) -> Decision {
     if entry.orders.flight.is_some() || entry.is_changing() && !mutant::is(Mutant::TrustStaleLooks) {
         return wait(Why::Changing);
     }

@@ -74,7 +74,6 @@ pub(crate) struct Flight {
     pub(crate) step: Step,
     /// The version it was for: a failure must not be held against a later one.
     pub(crate) version: Option<Digest>,
-    pub(crate) deadline: Time,
     pub(crate) cancelled: bool,
 }
 

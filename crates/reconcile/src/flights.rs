@@ -2,20 +2,29 @@
 
 use crate::{
     board::Board,
-    entry::{Flight, Orders},
+    entry::{Entry, Flight, Orders},
     id::{Ticket, Time},
     order::{Command, Fault, Step, Verdict},
     plan::Next,
     reconciler::Reconciler,
 };
 use abide_spec::UnitId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Which unit an order is for. The order itself is in the unit's entry.
+/// Which orders are under way. What each is, is in its unit's entry.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
-    units: BTreeMap<Ticket, UnitId>,
+    tickets: BTreeMap<Ticket, Aloft>,
     prepares: usize,
+    /// Preparations of what is no target any more.
+    obsolete: BTreeSet<Ticket>,
+}
+
+#[derive(Debug)]
+struct Aloft {
+    unit: UnitId,
+    /// Without a sign of life until then it is given up.
+    deadline: Time,
 }
 
 impl Flights {
@@ -24,13 +33,25 @@ impl Flights {
     }
 
     pub(crate) fn others(&self) -> usize {
-        self.units.len() - self.prepares
+        self.tickets.len() - self.prepares
     }
 
     /// When the first of them is given up.
-    pub(crate) fn deadline(&self, board: &Board) -> Option<Time> {
-        let flights = self.units.values().filter_map(|unit| board.units.get(unit)?.orders.flight.as_ref());
-        flights.map(|flight| flight.deadline).min()
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.tickets.values().map(|aloft| aloft.deadline).min()
+    }
+
+    /// What becomes of the unit may be something else now: whether its order still has a purpose.
+    pub(crate) fn judge(&mut self, board: &Board, unit: &UnitId, entry: &Entry) {
+        let Some(Flight { ticket, step: Step::Prepare { want }, cancelled: false, .. }) = &entry.orders.flight else {
+            return;
+        };
+        let is_wanted = board.target(unit, entry).want().is_some_and(|target| target.digest == want.digest);
+        if is_wanted {
+            self.obsolete.remove(ticket)
+        } else {
+            self.obsolete.insert(*ticket)
+        };
     }
 }
 
@@ -44,34 +65,24 @@ impl Reconciler {
         let step = self.board.change(unit, |entry| {
             let Next::Step(step) = &entry.next else { unreachable!("the fronts hold units with a step") };
             let step = step.clone();
-            entry.orders.flight = Some(Flight { ticket, step: step.clone(), version, deadline, cancelled: false });
+            entry.orders.flight = Some(Flight { ticket, step: step.clone(), version, cancelled: false });
             step
         });
-        self.flights.units.insert(ticket, unit.clone());
+        self.flights.tickets.insert(ticket, Aloft { unit: unit.clone(), deadline });
         self.flights.prepares += usize::from(matches!(step, Step::Prepare { .. }));
         Command::Run { ticket, unit: unit.clone(), step }
     }
 
     pub(crate) fn progress(&mut self, now: Time, ticket: Ticket) {
-        let deadline = now + self.limits.silence_max;
-        if let Some(flight) = self.flight(ticket) {
-            flight.deadline = deadline;
+        if let Some(aloft) = self.flights.tickets.get_mut(&ticket) {
+            aloft.deadline = now + self.limits.silence_max;
         }
     }
 
     /// An order that is not heard of any more, or whose purpose is gone.
     pub(crate) fn give_up(&mut self, now: Time) -> Option<Ticket> {
-        let (ticket, unit, is_silent) = self.flights.units.iter().find_map(|(ticket, unit)| {
-            let entry = self.board.units.get(unit)?;
-            let flight = entry.orders.flight.as_ref()?;
-            let is_silent = now >= flight.deadline;
-            let target = self.board.target(unit, entry).want();
-            let is_obsolete = !flight.cancelled
-                && matches!(&flight.step, Step::Prepare { want }
-                    if target.is_none_or(|target| target.digest != want.digest));
-            (is_silent || is_obsolete).then(|| (*ticket, unit.clone(), is_silent))
-        })?;
-        if is_silent {
+        let silent = self.flights.tickets.iter().find(|(_, aloft)| now >= aloft.deadline);
+        if let Some((ticket, unit)) = silent.map(|(ticket, aloft)| (*ticket, aloft.unit.clone())) {
             let limits = self.limits;
             self.land(ticket, &unit, |orders, flight| {
                 let fault = Fault::Again(format!("no sign of life for {:?}", limits.silence_max).into());
@@ -80,14 +91,18 @@ impl Reconciler {
                     orders.doubts.push(flight);
                 }
             });
-        } else if let Some(flight) = self.flight(ticket) {
+            return Some(ticket);
+        }
+        let ticket = self.flights.obsolete.pop_first()?;
+        let unit = &self.flights.tickets.get(&ticket)?.unit;
+        if let Some(flight) = self.board.units.get_mut(unit).and_then(|entry| entry.orders.flight.as_mut()) {
             flight.cancelled = true;
         }
         Some(ticket)
     }
 
     pub(crate) fn end(&mut self, now: Time, ticket: Ticket, unit: &UnitId, result: Result<(), Fault>) {
-        if !self.flights.units.contains_key(&ticket) {
+        if !self.flights.tickets.contains_key(&ticket) {
             self.end_doubt(ticket, unit);
             return;
         }
@@ -123,7 +138,8 @@ impl Reconciler {
 
     /// Takes a flight off the list; the unit is not known any more before it is looked at.
     fn land<T>(&mut self, ticket: Ticket, unit: &UnitId, end: impl FnOnce(&mut Orders, Flight) -> T) -> T {
-        self.flights.units.remove(&ticket);
+        self.flights.tickets.remove(&ticket);
+        self.flights.obsolete.remove(&ticket);
         let until = self.tickets;
         let (is_prepare, result) = self.board.change(unit, |entry| {
             let flight = entry.orders.flight.take().expect("listed flights are under way");
@@ -134,10 +150,5 @@ impl Reconciler {
         self.flights.prepares -= usize::from(is_prepare);
         self.looks.want([unit.clone()].into());
         result
-    }
-
-    fn flight(&mut self, ticket: Ticket) -> Option<&mut Flight> {
-        let unit = self.flights.units.get(&ticket)?;
-        self.board.units.get_mut(unit)?.orders.flight.as_mut()
     }
 }

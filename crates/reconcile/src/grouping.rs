@@ -33,28 +33,25 @@ impl Board {
         self.rollout(entry).is_none_or(|(rollout, wave)| rollout.is_open(wave))
     }
 
-    /// The wish is not in force any more, so neither are its groups.
-    pub(crate) fn ungroup(&mut self, source: &SourceId, old: &Complete) {
-        for (name, group) in old.groups() {
+    /// The wish is not in force any more, so neither are its groups. Seats in them are for the caller to take away.
+    pub(crate) fn disband(&mut self, source: &SourceId, old: &Complete) {
+        for name in old.groups().keys() {
             self.groups.remove(&GroupId { source: source.clone(), name: name.clone() });
-            for unit in group.waves.iter().flat_map(|wave| &wave.members) {
-                self.change(unit, |entry| entry.seat = None);
-            }
         }
     }
 
-    /// The wish is in force, and with it its groups.
-    pub(crate) fn group(&mut self, source: &SourceId, new: &Complete) {
+    /// The wish is in force, and with it its groups; who is to have which seat in them.
+    pub(crate) fn form<'a>(&mut self, source: &SourceId, new: &'a Complete) -> BTreeMap<&'a UnitId, Seat> {
+        let mut seats = BTreeMap::new();
         for (name, group) in new.groups() {
             let id = GroupId { source: source.clone(), name: name.clone() };
-            self.groups.insert(id.clone(), Rollout::new(id.clone(), group.clone()));
             for (wave, rule) in group.waves.iter().enumerate() {
-                for unit in &rule.members {
-                    let seat = Seat { group: id.clone(), wave, counted: Member::UNCOUNTED };
-                    self.change(unit, |entry| entry.seat = Some(seat));
-                }
+                let seat = || Seat { group: id.clone(), wave, counted: Member::UNCOUNTED };
+                seats.extend(rule.members.iter().map(|unit| (unit, seat())));
             }
+            self.groups.insert(id.clone(), Rollout::new(id, group.clone()));
         }
+        seats
     }
 
     /// Counts members of which something changed, and enters anew whose target may be another because of it.

@@ -12,11 +12,12 @@
 //! | `source`, [`guard`] | which wish is in force, and may it remove that much |
 //! | `decide`, `running`, `handover`, `turn` | what comes next for one unit: all policy |
 //! | [`group`], `member`, `wave`, `places`, `rollout` | may it change now, among others that do |
-//! | `look`, `flights`, `reconciler` | what is under way, and when to look and try again |
+//! | `agenda`, `look`, `flights`, `reconciler` | what is under way, and when to look and try again |
 //! | [`mod@preview`], [`status`], [`progress`] | what people ask: what would a wish change, and how do things stand |
 
 #![forbid(unsafe_code)]
 
+mod agenda;
 mod board;
 mod cause;
 mod decide;

@@ -4,6 +4,7 @@
 //! sleep until the next event or [`Reconciler::wake_at`].
 
 use crate::{
+    agenda::Agenda,
     board::Board,
     decide::decide,
     flights::Flights,
@@ -12,7 +13,7 @@ use crate::{
     limits::Limits,
     look::Looks,
     mutant::{self, Mutant},
-    order::{Accepted, Command, Event, Look, Step},
+    order::{Accepted, Command, Event, Look},
     plan::{Next, Plan},
     seen::Observed,
     source::{Accepting, Says, Source},
@@ -27,10 +28,7 @@ pub struct Reconciler {
     pub(crate) tickets: Ticket,
     pub(crate) board: Board,
     pub(crate) looks: Looks,
-    /// Units with a step to take; every other unit that is not settled waits.
-    pub(crate) front: BTreeSet<UnitId>,
-    pub(crate) prepare_front: BTreeSet<UnitId>,
-    waiting: BTreeSet<UnitId>,
+    agenda: Agenda,
     timers: BTreeSet<(Time, UnitId)>,
     pub(crate) flights: Flights,
 }
@@ -44,9 +42,7 @@ impl Reconciler {
             tickets: Ticket { epoch, n: 0 },
             board: Board::default(),
             looks: Looks::default(),
-            front: BTreeSet::new(),
-            prepare_front: BTreeSet::new(),
-            waiting: BTreeSet::new(),
+            agenda: Agenda::default(),
             timers: BTreeSet::new(),
             flights: Flights::default(),
         }
@@ -105,11 +101,11 @@ impl Reconciler {
             return Some(Command::Observe { ticket: self.take_ticket(), what });
         }
         let is_free = self.flights.prepares() < self.limits.prepares_max;
-        if let Some(unit) = is_free.then(|| self.prepare_front.pop_first()).flatten() {
+        if let Some(unit) = is_free.then(|| self.agenda.prepares.pop_first()).flatten() {
             return Some(self.issue(now, &unit));
         }
         let is_free = self.flights.others() < self.limits.orders_max;
-        let unit = is_free.then(|| self.front.pop_first()).flatten()?;
+        let unit = is_free.then(|| self.agenda.steps.pop_first()).flatten()?;
         Some(self.issue(now, &unit))
     }
 
@@ -118,8 +114,7 @@ impl Reconciler {
         let timer = self.timers.first().map(|(at, _)| *at);
         let accepts = self.board.sources.values().filter_map(|source| source.accepting.as_ref());
         let accepts = accepts.map(|accepting| accepting.asked.map_or(accepting.not_before, |(_, deadline)| deadline));
-        let all =
-            self.flights.deadline(&self.board).into_iter().chain(timer).chain([self.looks.wake_at()]).chain(accepts);
+        let all = self.flights.deadline().into_iter().chain(timer).chain([self.looks.wake_at()]).chain(accepts);
         all.filter(|at| *at > now).min()
     }
 
@@ -132,7 +127,7 @@ impl Reconciler {
                 asked.insert(id.clone(), held.permit);
             }
         }
-        for unit in self.front.iter().chain(&self.prepare_front).chain(&self.waiting) {
+        for unit in self.agenda.iter() {
             match self.board.units.get(unit).map(|entry| &entry.next) {
                 Some(Next::Step(step)) => {
                     plan.steps.insert(unit.clone(), step.clone());
@@ -148,10 +143,9 @@ impl Reconciler {
 
     /// Nothing to do, nothing to wait for.
     pub fn is_settled(&self) -> bool {
-        let nothing = self.front.is_empty() && self.prepare_front.is_empty() && self.waiting.is_empty();
         let is_asking = |(id, source)| self.asks(id, source).is_some();
         let accepts = self.board.sources.values().any(|source| source.accepting.is_some());
-        nothing && self.is_up_to_date() && !accepts && !self.board.sources.iter().any(is_asking)
+        self.agenda.is_empty() && self.is_up_to_date() && !accepts && !self.board.sources.iter().any(is_asking)
     }
 
     /// The plan is that of all that is known. It isn't before the world was seen, and between an event and the next poll.
@@ -223,12 +217,12 @@ impl Reconciler {
         self.board.judge(now, &self.limits);
         self.board.count(&self.limits);
         while let Some(unit) = self.board.dirty.pop_first() {
-            let decision = decide(&self.board, &self.limits, now, &unit);
+            let Some(entry) = self.board.units.get(&unit) else { continue };
+            let decision = decide(&self.board, &self.limits, now, &unit, entry);
+            self.flights.judge(&self.board, &unit, entry);
             let (next, again_at) = self.board.place(&unit, decision, &self.limits);
-            self.front.remove(&unit);
-            self.prepare_front.remove(&unit);
-            self.waiting.remove(&unit);
             let Some(entry) = self.board.units.get_mut(&unit) else { continue };
+            self.agenda.change(&unit, &entry.next, &next);
             if entry.next != next {
                 self.board.changed.insert(unit.clone());
             }
@@ -237,22 +231,17 @@ impl Reconciler {
                 // It came while the look was under way: as in `fire_timers`, but nothing is left to fire.
                 self.looks.want([unit.clone()].into());
             }
-            if let Some(old) = std::mem::replace(&mut entry.timer, timer) {
-                self.timers.remove(&(old, unit.clone()));
+            if entry.timer != timer {
+                if let Some(old) = std::mem::replace(&mut entry.timer, timer) {
+                    self.timers.remove(&(old, unit.clone()));
+                }
+                self.timers.extend(timer.map(|at| (at, unit.clone())));
             }
-            self.timers.extend(timer.map(|at| (at, unit.clone())));
             if next == Next::Settled && entry.is_empty() {
                 self.board.units.remove(&unit);
-                continue;
+            } else {
+                entry.next = next;
             }
-            let list = match &next {
-                Next::Settled => None,
-                Next::Step(Step::Prepare { .. }) => Some(&mut self.prepare_front),
-                Next::Step(_) => Some(&mut self.front),
-                Next::Wait(_) => Some(&mut self.waiting),
-            };
-            entry.next = next;
-            list.map(|list| list.insert(unit));
         }
     }
 
