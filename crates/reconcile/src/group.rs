@@ -11,7 +11,8 @@
 //! 1. Who may not have the version that is wished (its wave is not open, the group is paused or stopped) keeps what it has,
 //!    and is healed at that.
 //! 2. To take down a member that is available costs a place. There are as many as members may be unavailable, less those
-//!    that are. A member that serves nobody is changed without one, or no fix would ever get in.
+//!    that are. A member that serves nobody is changed without one, and one that never served takes none, or no fix would
+//!    ever get in.
 //! 3. A wave proves a version together: its members are marked good when none in reach is on the way any more. From then on
 //!    the marks tell that it has passed: who comes late closes nothing, as long as most have proven it.
 //! 4. A wave with more bad members than allowed stops its group. Whoever took the version and was not marked good is taken

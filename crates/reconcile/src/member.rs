@@ -30,7 +30,7 @@ pub(crate) enum Standing {
     Broken,
     /// Out of reach.
     Away,
-    /// It never served: nobody misses it.
+    /// It doesn't, and never proved that it does: nobody misses it.
     Absent,
 }
 
@@ -80,15 +80,14 @@ impl Standing {
         if record.live().any(|seen| matches!(seen.phase, Phase::Away { .. })) {
             return if mutant::is(Mutant::AwayIsAvailable) { Self::Available } else { Self::Away };
         }
-        if record.instances.is_empty() && record.good.is_none() && record.completed.is_none() {
-            return Self::Absent;
-        }
+        // Those that no version ever worked on would take the places of who gets the fix.
+        let broken = if record.good.is_some() { Self::Broken } else { Self::Absent };
         if record.live().next().is_none() {
-            return if record.completed.is_some() { Self::Available } else { Self::Broken };
+            return if record.completed.is_some() { Self::Available } else { broken };
         }
         match record.serving() {
             Some(seen) if is_trusted(entry, seen, limits) => Self::Available,
-            None if record.live().all(|seen| is_late(entry, seen, rule)) => Self::Broken,
+            None if record.live().all(|seen| is_late(entry, seen, rule)) => broken,
             _ => Self::Coming,
         }
     }
