@@ -76,7 +76,7 @@ fn report(store: &dyn Store, names: &[Name], turn: usize) -> Result<(), Problem>
                 units,
                 ..Report::default()
             };
-            Fact::Reported { name: name.clone(), report: Box::new(report), ready_since: Some(NOW) }
+            Fact::Reported { name: name.clone(), report: Box::new(report), ready_since: Some(NOW), hub_since: NOW }
         };
         store.record(NOW, &names.iter().map(fact).collect::<Vec<_>>())?;
     }

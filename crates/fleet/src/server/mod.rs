@@ -39,7 +39,7 @@ mod route;
 mod tag;
 pub mod tls;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Millis, Store, StoreError};
 use abide_reconcile::with_causes;
 use answer::{Refused, refused};
 use authority::{Authority, AuthorityError, Lifetime};
@@ -116,6 +116,8 @@ struct Inner {
     store: Arc<dyn Store>,
     hub: String,
     clock: WallClock,
+    /// When this process was started.
+    since: Millis,
     limits: Limits,
     look: Arc<dyn Fn() + Send + Sync>,
     roster: Arc<Roster>,
@@ -147,6 +149,7 @@ impl Server {
             tls,
             store,
             hub,
+            since: Millis(clock.now()),
             clock,
             look,
             roster,

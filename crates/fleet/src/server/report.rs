@@ -28,7 +28,8 @@ pub(super) async fn report(inner: &Inner, machine: &Machine, report: Report) -> 
     if is_heard {
         let ready_since = ready_since(machine, &report, Millis(inner.clock.now()));
         let mut facts = here(machine, &report.session, &inner.hub);
-        facts.push(Fact::Reported { name: machine.name.clone(), report: Box::new(report), ready_since });
+        let (name, report, hub_since) = (machine.name.clone(), Box::new(report), inner.since);
+        facts.push(Fact::Reported { name, report, ready_since, hub_since });
         record(inner, facts).await?;
     }
     Ok(nothing())

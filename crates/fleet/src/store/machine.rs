@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 const EARLIER_MAX: usize = 8;
 /// Characters of a sentence in a report.
 const MESSAGE_CHARS_MAX: usize = 500;
-/// So much may the number of a target be ahead of the clock: a day, in milliseconds.
-const AHEAD_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// By so much may the clock of a hub that is no more have been ahead: ten minutes, in milliseconds.
+const AHEAD_MAX: u64 = 10 * 60 * 1_000;
 /// States of units that a report counts.
 const STATES_MAX: usize = 16;
 
@@ -150,6 +150,8 @@ pub enum Fact {
         report: Box<Report>,
         /// Since when it is ready with that target, if it is.
         ready_since: Option<Millis>,
+        /// When the process that heard it was started.
+        hub_since: Millis,
     },
 }
 
@@ -240,7 +242,9 @@ impl Machine {
             Fact::Cloned { .. } => !std::mem::replace(&mut self.cloned, true),
             Fact::Here { hub, .. } => self.come(hub, now),
             Fact::Away { hub, since, .. } => self.leave(hub, *since),
-            Fact::Reported { report, ready_since, .. } => self.take_report(report, *ready_since, now),
+            Fact::Reported { report, ready_since, hub_since, .. } => {
+                self.take_report(report, *ready_since, *hub_since, now)
+            }
         }
     }
 
@@ -290,7 +294,7 @@ impl Machine {
         is_here
     }
 
-    fn take_report(&mut self, report: &Report, ready_since: Option<Millis>, now: Millis) -> bool {
+    fn take_report(&mut self, report: &Report, ready_since: Option<Millis>, hub_since: Millis, now: Millis) -> bool {
         let is_earlier = self.earlier.contains(&report.session)
             || self
                 .reported
@@ -299,7 +303,7 @@ impl Machine {
         if is_earlier {
             return false;
         }
-        let ready_since = if self.recall(report, now) { Some(now) } else { ready_since };
+        let ready_since = if self.recall(report, hub_since, now) { Some(now) } else { ready_since };
         self.reported = Some(Reported { report: bounded(report), at: now, ready_since });
         self.heard_at = self.heard_at.max(now);
         true
@@ -307,12 +311,13 @@ impl Machine {
 
     /// Who is well with a target that the store doesn't know of was told it after the backup that the store was made of, and
     /// tells it again: nobody is sent back by what was forgotten.
-    fn recall(&mut self, report: &Report, now: Millis) -> bool {
+    fn recall(&mut self, report: &Report, hub_since: Millis, now: Millis) -> bool {
         let Report { target: Some(number), in_force: Some(commit), state: MachineState::Ready, .. } = *report else {
             return false;
         };
-        // Numbers are times: one of the far future is made up, and would leave none for what comes.
-        let latest = u64::try_from(now.0).unwrap_or(0).saturating_add(AHEAD_MAX);
+        // Numbers are times. A database is put back while no process is on it, and what any told since is in it: a number
+        // that is later is made up. Who makes them up would be told for ever what is to be, and its wave wait for it.
+        let latest = u64::try_from(hub_since.0).unwrap_or(0).saturating_add(AHEAD_MAX);
         let Some(told) = self.target.as_mut().filter(|_| number > self.numbered && number <= latest) else {
             return false;
         };

@@ -173,7 +173,8 @@ impl Fleet {
                 ..Report::default()
             };
             let ready_since = (!is_bad).then(world);
-            facts.push(Fact::Reported { name: machine.name.clone(), report: Box::new(report), ready_since });
+            let (name, report, hub_since) = (machine.name.clone(), Box::new(report), Millis(0));
+            facts.push(Fact::Reported { name, report, ready_since, hub_since });
         }
         self.store.record(world(), &facts).unwrap();
     }

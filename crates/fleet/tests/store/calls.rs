@@ -100,18 +100,20 @@ pub(crate) fn an_old_backup_learns_what_it_forgot(place: &dyn Place) {
         let session = "s".to_owned();
         let report =
             Report { session, sequence, target: Some(target), in_force: Some(commit(2)), state, ..Report::default() };
-        store.record(NOW, &[Fact::Reported { name: name("a"), report: Box::new(report), ready_since: None }]).unwrap();
+        let (name, report) = (name("a"), Box::new(report));
+        store.record(NOW, &[Fact::Reported { name, report, ready_since: None, hub_since: NOW }]).unwrap();
         machine(&*store, "a")
     };
-    // What it is on its way to may fail; what would leave no number for later is made up; what is older is nothing new.
+    // What it is on its way to may fail; what nobody can have told is made up; what is older is nothing new.
     for (sequence, target, state) in [
         (1, told.number + 5, MachineState::Changing),
         (2, u64::MAX, MachineState::Ready),
         (3, told.number - 1, MachineState::Ready),
+        (4, told.number + 3_600_000, MachineState::Ready),
     ] {
         assert_eq!(says(sequence, target, state).target, Some(told.clone()));
     }
-    let after = says(4, told.number + 5, MachineState::Ready);
+    let after = says(5, told.number + 5, MachineState::Ready);
     assert_eq!(after.target, Some(Written { number: told.number + 5, commit: commit(2), ..told }));
     assert_eq!(after.reported.as_ref().unwrap().ready_since, Some(NOW));
     assert!(after.written(instance(2), commit(3), NOW).number > told.number + 5);

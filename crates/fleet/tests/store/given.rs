@@ -61,5 +61,5 @@ pub(crate) fn report(sequence: u64, target: Option<u64>) -> Report {
 }
 
 pub(crate) fn reported(text: &str, report: Report) -> Fact {
-    Fact::Reported { name: name(text), report: Box::new(report), ready_since: Some(NOW) }
+    Fact::Reported { name: name(text), report: Box::new(report), ready_since: Some(NOW), hub_since: NOW }
 }
