@@ -84,7 +84,7 @@ fn churn_unit(instances: &Instances<Scripts>, epoch: u64, number: u16, port: u16
     let mut tickets = (0..).map(|n| Ticket { epoch, n: n * 3 + u64::from(number) + 1 });
     let mut run = |step| {
         let ticket = tickets.next().unwrap();
-        instances.run(&Order { ticket, unit: unit.clone(), step }, &Nobody).map(|()| ticket)
+        instances.run(&Order { ticket, unit: unit.clone(), step, stamp: 0 }, &Nobody).map(|()| ticket)
     };
     loop {
         let start = Step::Start { want: Arc::clone(&want), owner: owner(), attempt: 0 };

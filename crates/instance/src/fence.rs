@@ -70,7 +70,7 @@ mod tests {
         let name = |text| Name::new(text).unwrap();
         let unit = UnitId { scope: name("s"), kind: Kind::Container, name: name("a"), index: 0 };
         let fences = Fences::new(2);
-        let order = |epoch, n| Order { ticket: Ticket { epoch, n }, unit: unit.clone(), step: Step::Fence };
+        let order = |epoch, n| Order { ticket: Ticket { epoch, n }, unit: unit.clone(), step: Step::Fence, stamp: 0 };
         for (epoch, n, is_done) in
             [(2, 5, true), (2, 5, true), (2, 4, false), (1, 9, false), (3, 1, false), (2, 6, true)]
         {

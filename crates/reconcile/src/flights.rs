@@ -62,15 +62,15 @@ impl Reconciler {
         let deadline = now + self.limits.silence_max;
         let version = self.board.units.get(unit).and_then(|entry| self.board.target(unit, entry).want());
         let version = version.map(|want| want.digest);
-        let step = self.board.change(unit, |entry| {
+        let (step, stamp) = self.board.change(unit, |entry| {
             let Next::Step(step) = &entry.next else { unreachable!("the fronts hold units with a step") };
             let step = step.clone();
             entry.orders.flight = Some(Flight { ticket, step: step.clone(), version, cancelled: false });
-            step
+            (step, entry.record.stamp)
         });
         self.flights.tickets.insert(ticket, Aloft { unit: unit.clone(), deadline });
         self.flights.prepares += usize::from(matches!(step, Step::Prepare { .. }));
-        Command::Run { ticket, unit: unit.clone(), step }
+        Command::Run { ticket, unit: unit.clone(), step, stamp }
     }
 
     pub(crate) fn progress(&mut self, now: Time, ticket: Ticket) {

@@ -1,4 +1,4 @@
-//! Deliberate mistakes for the simulation to find. Without the feature `mutants` none exists.
+//! Deliberate mistakes for the simulation to find, of the core or of what it is owed. Without the feature `mutants` none exists.
 
 macro_rules! mutants {
     ($($name:ident),* $(,)?) => {
@@ -21,7 +21,7 @@ mutants! {
     StayingUserBlocks, IgnoreClaims, AlwaysSurge, ForgetDoubt, TrustStaleLooks, OlderWishWins, NoYield, NoLookDeadline,
     ReplaceLiveChanges, IgnoreFailing, TryWithoutPorts, LostInvalidation, ConfirmedJudged, ConfirmedConfirmsAll,
     BudgetOffByOne, BudgetInFlightOnly, AwayIsAvailable, SoakIgnored, NextWaveOpensEarly, StopIgnored, ForgetBadWave, ProveAlone,
-    PauseIgnored, TakenBackAtOnce,
+    PauseIgnored, TakenBackAtOnce, StampIgnored, OldLeaderObeyed,
 }
 
 #[cfg(feature = "mutants")]
@@ -36,18 +36,20 @@ mod chosen {
         CHOSEN.store(mutant as u8, Ordering::Relaxed);
     }
 
-    pub(crate) fn is(mutant: Mutant) -> bool {
+    /// Whether this mistake is to be made.
+    pub fn is(mutant: Mutant) -> bool {
         CHOSEN.load(Ordering::Relaxed) == mutant as u8
     }
 }
 
 #[cfg(not(feature = "mutants"))]
 mod chosen {
-    pub(crate) const fn is(_: super::Mutant) -> bool {
+    /// Whether this mistake is to be made: none is.
+    pub const fn is(_: super::Mutant) -> bool {
         false
     }
 }
 
 #[cfg(feature = "mutants")]
 pub use chosen::choose;
-pub(crate) use chosen::is;
+pub use chosen::is;

@@ -110,6 +110,8 @@ pub enum Command {
         unit: UnitId,
         /// What.
         step: Step,
+        /// The [`crate::Found::stamp`] of the unit as it was seen when this was decided.
+        stamp: u64,
     },
     /// Write durably that this wish is in force and that these removals passed the guard, and answer with
     /// [`Event::Accepted`]. No step of the wish is ordered before. Those of a source are written in the order of their

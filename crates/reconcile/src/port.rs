@@ -30,6 +30,8 @@ pub struct Order {
     pub unit: UnitId,
     /// What.
     pub step: Step,
+    /// The [`Found::stamp`] of what it was decided on. What may be another thing by now is not to be done.
+    pub stamp: u64,
 }
 
 /// Who waits for a long call: it hears of progress, and may lose interest.

@@ -37,6 +37,8 @@ pub struct Record {
     pub bad: BTreeSet<Digest>,
     /// Durable: the version that ran to its end as it should.
     pub completed: Option<Digest>,
+    /// As [`Found::stamp`].
+    pub stamp: u64,
 }
 
 /// What a backend found of one unit.
@@ -46,6 +48,9 @@ pub struct Found {
     pub instances: Vec<Arc<Seen>>,
     /// As written beside what was found.
     pub owner: Option<Owner>,
+    /// Another one with each change, where others than the backend change what it finds: an order carries the one that it
+    /// was decided on. 0 where nobody does, and where there is nothing.
+    pub stamp: u64,
 }
 
 /// Who may prune a unit.
@@ -135,7 +140,7 @@ impl Permit {
 impl Record {
     /// Of a unit of which there is nothing.
     pub const NOTHING: Self =
-        Self { instances: Vec::new(), owner: None, good: None, bad: BTreeSet::new(), completed: None };
+        Self { instances: Vec::new(), owner: None, good: None, bad: BTreeSet::new(), completed: None, stamp: 0 };
 
     /// The version that is to run where `wish` is wished: the last good one if the wish is bad.
     pub fn target<'a>(&'a self, wish: &'a Arc<Want>) -> &'a Arc<Want> {

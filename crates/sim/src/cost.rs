@@ -163,7 +163,7 @@ impl Bench<'_> {
                 };
                 Event::Seen { ticket, world: Observed { units, permits: self.permits.iter().cloned().collect() } }
             }
-            Command::Run { ticket, unit, step } => {
+            Command::Run { ticket, unit, step, .. } => {
                 let record = Arc::make_mut(self.units.entry(unit.clone()).or_default());
                 apply(record, self.now, ticket, unit.kind, step);
                 for seen in &mut record.instances {

@@ -346,7 +346,7 @@ impl Story {
 
 fn describe(command: &Command) -> String {
     match command {
-        Command::Run { ticket, unit, step } => {
+        Command::Run { ticket, unit, step, .. } => {
             let step: String = format!("{step:?}").chars().take(150).collect();
             format!("{ticket} {unit} {step}")
         }

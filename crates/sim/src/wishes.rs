@@ -4,7 +4,10 @@
 use crate::rng::Rng;
 use abide_reconcile::{Complete, Kind, Name, SourceId, Unit, UnitId, UnitSpec, Want};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 /// What is wrong with a version; its image's name says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,8 @@ impl Flaw {
 
 /// Two repositories. Their units never meet, but their host ports do.
 pub(crate) fn sources() -> [SourceId; 2] {
-    ["a", "b"].map(|name| SourceId(self::name(name)))
+    static SOURCES: LazyLock<[SourceId; 2]> = LazyLock::new(|| ["a", "b"].map(|text| SourceId(name(text))));
+    SOURCES.clone()
 }
 
 fn name(text: &str) -> Name {
@@ -47,7 +51,7 @@ fn scope(source: &SourceId, text: &str) -> Name {
     if source.0.as_str() == "b" && text == "u5" { name("c") } else { source.0.clone() }
 }
 
-fn id(source: &SourceId, kind: Kind, text: &str) -> UnitId {
+pub(crate) fn id(source: &SourceId, kind: Kind, text: &str) -> UnitId {
     UnitId { scope: scope(source, text), kind, name: name(text), index: 0 }
 }
 

@@ -93,7 +93,7 @@ impl World {
                     self.push(at, Pending::Look { ticket, what });
                 }
             }
-            Command::Run { ticket, unit, step } => {
+            Command::Run { ticket, unit, step, .. } => {
                 self.hear(ticket);
                 self.run(now, ticket, unit, step);
             }

@@ -57,7 +57,7 @@ impl Driver {
                 let look = what.clone();
                 self.call(move |means| means.observe(&look), move |driver, found| driver.looked(ticket, &what, found));
             }
-            Command::Run { ticket, unit, step } => self.order(Order { ticket, unit, step }),
+            Command::Run { ticket, unit, step, stamp } => self.order(Order { ticket, unit, step, stamp }),
             Command::Accept { ticket, source, accepted } => self.accept(ticket, &source, accepted),
             Command::Cancel(ticket) => self.cancel(ticket),
         }
@@ -106,9 +106,10 @@ impl Driver {
 
     fn record(&self, unit: &UnitId, found: Found) -> Record {
         let instances = found.instances.iter().map(|seen| Arc::new(self.probes.judge(seen))).collect();
+        let stamp = found.stamp;
         let remembered = self.remembered(unit, found.owner.as_ref().map(|owner| &owner.source));
         let Some((source, verdicts)) = remembered else {
-            return Record { instances, owner: found.owner, ..Record::default() };
+            return Record { instances, owner: found.owner, stamp, ..Record::default() };
         };
         // What is remembered of a unit is owned too, though nothing of it may be left: else nobody would ever forget it.
         let owner = found.owner.unwrap_or_else(|| Owner { source: source.clone(), reclaim: Default::default() });
@@ -118,6 +119,7 @@ impl Driver {
             good: verdicts.good.clone(),
             bad: verdicts.bad.iter().map(|bad| bad.want.digest).collect(),
             completed: verdicts.completed.as_ref().map(|want| want.digest),
+            stamp,
         }
     }
 

@@ -100,7 +100,7 @@ impl Driver {
 /// All owners of what there is, with the volumes of each.
 fn volumes(found: &BTreeMap<UnitId, Found>) -> Volumes {
     let mut volumes = Volumes::new();
-    for (unit, Found { instances, owner }) in found {
+    for (unit, Found { instances, owner, .. }) in found {
         let Some(owner) = owner else { continue };
         let of_owner = volumes.entry(owner.source.clone()).or_default().get_or_insert_default();
         let want = instances.first().map(|seen| Arc::clone(&seen.want));

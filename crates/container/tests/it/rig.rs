@@ -136,7 +136,7 @@ impl Rig {
         let owner = Owner { source: SourceId(volume.id.scope.clone()), reclaim: Reclaim::Keep };
         let step = Step::Start { want: Arc::new(Want::new(Arc::clone(volume))), owner, attempt: 0 };
         let ticket = Ticket { epoch: EPOCH, n: self.next() };
-        self.volumes.run(&Order { ticket, unit: volume.id.clone(), step }, &Waiting(true)).unwrap();
+        self.volumes.run(&Order { ticket, unit: volume.id.clone(), step, stamp: 0 }, &Waiting(true)).unwrap();
     }
 
     pub(crate) fn place(&self, unit: &Unit) -> Place {

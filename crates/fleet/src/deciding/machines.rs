@@ -1,7 +1,7 @@
 //! The backend: what there is of the fleet is its machines' rows, and a step is the writing of a target.
 //!
-//! Nothing is written but by who leads, which the store itself checks, and nothing to a row that isn't as it was seen: a
-//! machine that was out of reach, or not ready, and is it again, must not be taken down for free.
+//! Nothing is written but by who leads, which the store itself checks, and nothing to a row that isn't as it was seen when
+//! that was decided: a machine that was out of reach, or not ready, and is it again, must not be taken down for free.
 
 use super::{clock::Translator, phase::phase, roster::Roster};
 use crate::store::{Machine, Millis, Store, StoreError, Term, Written};
@@ -44,8 +44,6 @@ pub(super) struct Machines {
     pub(super) clock: Translator,
     /// The world's clock.
     pub(super) world: fn() -> Millis,
-    /// Each row's version as the last look showed it.
-    pub(super) shown: Mutex<BTreeMap<Name, i64>>,
     pub(super) wants: Mutex<BTreeMap<Name, (String, Arc<Want>)>>,
 }
 
@@ -58,24 +56,24 @@ impl Backend for Machines {
         };
         let clock = self.clock.translation();
         let mut found = BTreeMap::new();
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
-            shown.insert(row.name.clone(), row.version);
             let Some((written, phase)) = row.target.as_ref().zip(phase(&row, clock)) else { continue };
             let want = self.want(&row.name, &written.commit.to_string());
             let instance = written.instance;
             let seen = Seen { instance, role: Role::Active, phase, want, attempt: written.attempt };
             let owner = Some(Owner { source: self.source.clone(), reclaim: Default::default() });
-            found.insert(unit(&self.source, &row.name), Found { instances: vec![Arc::new(seen)], owner });
+            found.insert(
+                unit(&self.source, &row.name),
+                Found { instances: vec![Arc::new(seen)], owner, stamp: stamp(&row) },
+            );
         }
         Ok(found)
     }
 
     fn run(&self, order: &Order, _attend: &dyn Attend) -> Result<(), Fault> {
-        let name = &order.unit.name;
         match &order.step {
-            Step::Start { want, attempt, .. } => self.write(name, |_| Some((order.ticket, want, *attempt))),
-            Step::Update { instance, to } => self.write(name, |row| {
+            Step::Start { want, attempt, .. } => self.write(order, |_| Some((order.ticket, want, *attempt))),
+            Step::Update { instance, to } => self.write(order, |row| {
                 let target = row.target.as_ref().filter(|target| target.instance == *instance)?;
                 // What failed is started anew.
                 let phase = phase(row, self.clock.translation())?;
@@ -86,7 +84,7 @@ impl Backend for Machines {
                 let is_same = target.commit.to_string() == commit(to);
                 Some((*instance, to, if is_same { target.attempt } else { 0 }))
             }),
-            Step::Stop { instance } => self.stop(name, *instance),
+            Step::Stop { instance } => self.stop(order, *instance),
             Step::Prepare { .. } | Step::Mark(_) | Step::Adopt(_) | Step::Forget { .. } | Step::Fence => Ok(()),
             Step::Activate { .. } | Step::Kill { .. } => {
                 Err(Fault::Never("a machine is told a commit or isn't; there is nothing between".into()))
@@ -96,33 +94,37 @@ impl Backend for Machines {
 }
 
 impl Machines {
-    /// Tells a machine what it is to be on, if the row is what the Reconciler saw.
+    /// Tells a machine what it is to be on.
     fn write<'a>(
         &self,
-        name: &Name,
+        order: &Order,
         target: impl FnOnce(&Machine) -> Option<(InstanceId, &'a Arc<Want>, u32)>,
     ) -> Result<(), Fault> {
-        let row = self.roster.machine(name).ok_or_else(|| Fault::Never("there is no such machine any more".into()))?;
+        let row = self.roster.machine(&order.unit.name);
+        let row = row.ok_or_else(|| Fault::Never("there is no such machine any more".into()))?;
         if row.revoked_at.is_some() {
             return Err(Fault::Never("it was revoked".into()));
         }
         let Some((instance, want, attempt)) = target(&row) else { return Err(changed()) };
         let commit = commit(want).parse().map_err(|error| Fault::Never(format!("{error}").into()))?;
         let written = Written { attempt, ..row.written(instance, commit, (self.world)()) };
-        self.put(name, Some(&written))
+        self.put(order, &row, Some(&written))
     }
 
-    fn stop(&self, name: &Name, instance: InstanceId) -> Result<(), Fault> {
-        let Some(row) = self.roster.machine(name) else { return Ok(()) };
+    fn stop(&self, order: &Order, instance: InstanceId) -> Result<(), Fault> {
+        let Some(row) = self.roster.machine(&order.unit.name) else { return Ok(()) };
         match &row.target {
-            Some(target) if target.instance == instance => self.put(name, None),
+            Some(target) if target.instance == instance => self.put(order, &row, None),
             _ => Ok(()),
         }
     }
 
-    fn put(&self, name: &Name, target: Option<&Written>) -> Result<(), Fault> {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
-        let version = shown.ok_or_else(changed)?;
+    /// Writes to a row, if it is what the Reconciler saw, and still is.
+    fn put(&self, order: &Order, row: &Machine, target: Option<&Written>) -> Result<(), Fault> {
+        if order.stamp != stamp(row) {
+            return Err(changed());
+        }
+        let (name, version) = (&order.unit.name, row.version);
         let is_written = self.store.write_target(&self.term, name, version, target).map_err(|error| fault(&error))?;
         if is_written { Ok(()) } else { Err(changed()) }
     }
@@ -139,6 +141,11 @@ impl Machines {
             }
         }
     }
+}
+
+/// The version of a row in which there is anything to see.
+fn stamp(row: &Machine) -> u64 {
+    row.target.as_ref().map_or(0, |_| row.version.unsigned_abs())
 }
 
 fn commit(want: &Want) -> &str {

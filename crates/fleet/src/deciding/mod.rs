@@ -159,7 +159,6 @@ async fn lead(
         source: source.clone(),
         clock: Translator::new(clock.clone(), world),
         world,
-        shown: Default::default(),
         wants: Default::default(),
     };
     let means = Means { source: source.clone(), fleet, follower, roster: Arc::clone(&roster), bell, board };

@@ -68,7 +68,7 @@ impl<R: Runtime> Instances<R> {
             instances.extend(self.seen(unit, instance, &roles)?.map(Arc::new));
         }
         let is_anything = !instances.is_empty() || roles.owner.is_some();
-        Ok(is_anything.then_some(Found { instances, owner: roles.owner }))
+        Ok(is_anything.then_some(Found { instances, owner: roles.owner, stamp: 0 }))
     }
 
     fn seen(&self, unit: &UnitId, instance: InstanceId, roles: &UnitRecord) -> Result<Option<Seen>, Fault> {

@@ -155,5 +155,5 @@ fn found(meta: Meta) -> Found {
         }
         Keeping::AtRest { .. } | Keeping::Orphaned => Vec::new(),
     };
-    Found { instances, owner }
+    Found { instances, owner, stamp: 0 }
 }

@@ -164,7 +164,7 @@ fn orders_that_are_out_of_date_are_dropped() {
     let instance = rig.start(&want).unwrap();
     rig.run(&unit, Step::Fence).unwrap();
     let late = |epoch, n| {
-        let order = Order { ticket: Ticket { epoch, n }, unit: unit.clone(), step: Step::Stop { instance } };
+        let order = Order { ticket: Ticket { epoch, n }, unit: unit.clone(), step: Step::Stop { instance }, stamp: 0 };
         rig.instances.run(&order, &Nobody)
     };
     assert_eq!(late(1, 1), Err(Fault::Cancelled));

@@ -65,7 +65,7 @@ impl Rig {
     pub(crate) fn run(&mut self, unit: &UnitId, step: Step) -> Result<Ticket, Fault> {
         self.n += 1;
         let ticket = Ticket { epoch: self.epoch, n: self.n };
-        self.instances.run(&Order { ticket, unit: unit.clone(), step }, &Nobody).map(|()| ticket)
+        self.instances.run(&Order { ticket, unit: unit.clone(), step, stamp: 0 }, &Nobody).map(|()| ticket)
     }
 
     pub(crate) fn start(&mut self, want: &Arc<Want>) -> Result<InstanceId, Fault> {

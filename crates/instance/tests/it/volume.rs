@@ -37,7 +37,7 @@ impl Disk {
     fn run(&mut self, unit: &UnitId, step: Step) -> Result<Ticket, Fault> {
         self.n += 1;
         let ticket = Ticket { epoch: 1, n: self.n };
-        self.rig.ground.volumes().run(&Order { ticket, unit: unit.clone(), step }, &Nobody).map(|()| ticket)
+        self.rig.ground.volumes().run(&Order { ticket, unit: unit.clone(), step, stamp: 0 }, &Nobody).map(|()| ticket)
     }
 
     fn start(&mut self, want: &Arc<Want>, owner: Owner) -> Result<Ticket, Fault> {
@@ -76,7 +76,7 @@ fn data_stays_until_it_is_told_to_go() {
     disk.run(&unit, Step::Forget { reclaim: Reclaim::Delete }).unwrap();
     assert_eq!(disk.found(&unit), Some(found));
     disk.run(&unit, Step::Stop { instance }).unwrap();
-    assert_eq!(disk.found(&unit), Some(Found { instances: Vec::new(), owner: Some(owner()) }));
+    assert_eq!(disk.found(&unit), Some(Found { owner: Some(owner()), ..Found::default() }));
     assert_eq!(disk.data(&unit), None);
     disk.run(&unit, Step::Forget { reclaim: Reclaim::Keep }).unwrap();
     assert_eq!(disk.found(&unit), None);
@@ -138,7 +138,7 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
     disk.rig.restart();
     let mut volumes = Full(volumes);
     volumes.fill();
-    let order = |epoch, n, step| Order { ticket: Ticket { epoch, n }, unit: want.unit.id.clone(), step };
+    let order = |epoch, n, step| Order { ticket: Ticket { epoch, n }, unit: want.unit.id.clone(), step, stamp: 0 };
     let start = Step::Start { want: Arc::clone(&want), owner: owner(), attempt: 0 };
     let fault = disk.rig.ground.volumes().run(&order(2, 1, start.clone()), &Nobody).unwrap_err();
     assert!(matches!(&fault, Fault::Again(why) if why.ends_with("No space left on device (os error 28)")), "{fault}");

@@ -80,7 +80,7 @@ impl Backend for Assigner {
             let want = Arc::new(want);
             let owner = Owner { source: self.source.clone(), reclaim: Default::default() };
             let instances = vec![Arc::new(Seen { instance, role, phase, want, attempt: 0 })];
-            Some((id.clone(), Found { instances, owner: Some(owner) }))
+            Some((id.clone(), Found { instances, owner: Some(owner), stamp: 0 }))
         };
         Ok(match look {
             Look::All => sight.all_held().filter(|held| held.object.id.kind == self.kind).filter_map(found).collect(),

@@ -52,7 +52,7 @@ fn steps(to: &str, at: Option<(&str, Phase)>) -> Vec<String> {
                 );
             }
             Command::Accept { ticket, .. } => core.handle(NOW, Event::Accepted { ticket, result: Ok(()) }),
-            Command::Run { ticket, unit, step } => {
+            Command::Run { ticket, unit, step, .. } => {
                 match &step {
                     Step::Start { want, .. } => {
                         let UnitSpec::Assignment(assignment) = &want.unit.spec else { panic!("{want:?}") };

@@ -53,7 +53,7 @@ impl Machine {
                 let units = seen.map(|(unit, record)| (unit.clone(), Arc::new(record.clone()))).collect();
                 Some(Event::Seen { ticket, world: Observed { units, permits: self.permits.clone() } })
             }
-            Command::Run { ticket, unit, step } => {
+            Command::Run { ticket, unit, step, .. } => {
                 let fault = self.faults.get(&unit).cloned().or_else(|| refusal(&step));
                 let result = fault.map_or(Ok(()), Err);
                 if result.is_ok() {

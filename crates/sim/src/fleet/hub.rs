@@ -1,27 +1,30 @@
 //! The hub's rows, and the world around it. This is what a backend for machines owes the core:
 //!
 //! - To start a machine, or to update it, is to write its target, whether it is in reach or not. From then on it isn't ready
-//!   until it says that it is, with that target; `started` is when it was told, or when it came back.
-//! - An order is carried out on a row as the last look showed it, or not at all: a machine that was out of reach, or not
-//!   ready, and is it again, must not be taken down for free.
+//!   until it says that it is, with that target; `started` is when it was told, or when it came back. A row has room for one
+//!   target: a new one takes the place of one that failed.
+//! - An order is carried out on a row as it was seen when that was decided, or not at all: a machine that was out of reach, or
+//!   not ready, and is it again, must not be taken down for free.
+//! - Who leads is who was last made to: what others ordered doesn't land, and nothing is accepted for them.
 //! - `Away` is who was silent before it took its target, or after it was ready with it. Who took it and was never heard to be
 //!   ready isn't away: it isn't ready, and in time that is a bad commit.
-//! - A machine that says that its target failed there has exited.
+//! - A machine that says that its target failed there has exited. What it says of any other target counts for nothing, but for
+//!   one that the hub forgot: a hub that was restored from a backup learns what it told since, of who is well with it.
 
 use super::{
-    machine::{Happens, Machine},
-    revision::{Health, Roster, revision},
+    machine::{Happens, Machine, Report, State, Target},
+    revision::{Health, Roster, revision, want},
 };
 use crate::{effect::apply, rng::Rng};
 use abide_reconcile::{
-    Accepted, Command, Event, Fault, InstanceId, Kind, Look, Observed, Phase, Record, Role, Seen, Step, Ticket, Time,
-    UnitId,
+    Accepted, Command, Event, Fault, Kind, Look, Mutant, Observed, Phase, Record, Role, Seen, Step, Ticket, Time,
+    UnitId, mutant,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
 #[derive(Debug)]
 enum Pending {
-    Land { ticket: Ticket, machine: usize, step: Step, under: u64, fails: bool, is_heard_of: bool },
+    Land { ticket: Ticket, machine: usize, step: Step, stamp: u64, under: u64, fails: bool, is_heard_of: bool },
     Accept { ticket: Ticket, accepted: Accepted },
     Report(Event),
     Look { ticket: Ticket, what: Look },
@@ -35,8 +38,8 @@ enum Pending {
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) machine: usize,
-    /// It served, as far as the hub knew.
-    pub(crate) was_ready: bool,
+    /// It served, as far as the hub knew, and had proved that it does.
+    pub(crate) was_missed: bool,
     pub(crate) under: u64,
 }
 
@@ -46,17 +49,30 @@ pub(crate) struct Hub {
     pub(crate) is_calm: bool,
     pub(crate) machines: Vec<Machine>,
     pub(crate) rows: Vec<Arc<Record>>,
-    /// Each row as the last look showed it.
-    shown: Vec<Option<Arc<Record>>>,
+    /// The highest number of a target, of each row: where there is a target, its own.
+    numbered: Vec<u64>,
+    stamps: u64,
+    backup: Option<Backup>,
+    /// The newest epoch that leads.
+    epoch: u64,
+    /// When a process was started on these rows.
+    started: Time,
     numbers: BTreeMap<UnitId, usize>,
     ids: Vec<UnitId>,
     pub(crate) healths: BTreeMap<u64, Health>,
     pub(crate) accepted: Option<Accepted>,
     pub(crate) told: Vec<Told>,
-    epoch: u64,
     fences: BTreeMap<usize, Ticket>,
     queue: BTreeMap<(Time, u64), Pending>,
     arrivals: u64,
+}
+
+/// A hub's database as it once was.
+#[derive(Clone, Debug)]
+struct Backup {
+    rows: Vec<Arc<Record>>,
+    numbered: Vec<u64>,
+    accepted: Option<Accepted>,
 }
 
 impl Hub {
@@ -66,13 +82,16 @@ impl Hub {
             is_calm: false,
             machines: (0..size).map(|_| Machine::new(&mut rng, has_liars)).collect(),
             rows: vec![Arc::default(); size],
-            shown: vec![None; size],
+            numbered: vec![0; size],
+            stamps: 0,
+            backup: None,
+            epoch: 0,
+            started: Time::ZERO,
             numbers: roster.ids.iter().cloned().zip(0..).collect(),
             ids: roster.ids.clone(),
             healths: BTreeMap::new(),
             accepted: None,
             told: Vec::new(),
-            epoch: 0,
             fences: BTreeMap::new(),
             queue: BTreeMap::new(),
             arrivals: 0,
@@ -90,27 +109,50 @@ impl Hub {
 
     /// The hub's process is gone. What it was about to write is written or not; machines live on.
     pub(crate) fn crash(&mut self) {
-        self.shown.fill(None);
         self.queue.retain(|_, pending| {
             !matches!(pending, Pending::Accept { .. } | Pending::Report(_) | Pending::Look { .. })
         });
     }
 
+    /// A process of this epoch leads from now on.
+    pub(crate) fn lead(&mut self, now: Time, epoch: u64) {
+        self.epoch = epoch;
+        self.started = now;
+        self.fences.clear();
+    }
+
+    /// The database is put aside.
+    pub(crate) fn back_up(&mut self) {
+        let (rows, numbered) = (self.rows.clone(), self.numbered.clone());
+        self.backup = Some(Backup { rows, numbered, accepted: self.accepted.clone() });
+    }
+
+    /// What was put aside takes the place of what there is; machines call soon, or are missed. Whether there was anything.
+    pub(crate) fn restore(&mut self, now: Time) -> bool {
+        let Some(Backup { rows, numbered, accepted }) = self.backup.clone() else { return false };
+        (self.rows, self.numbered, self.accepted) = (rows, numbered, accepted);
+        self.queue.retain(|_, pending| {
+            matches!(pending, Pending::Happen { .. } | Pending::Link { .. } | Pending::Poll(_) | Pending::Silence(_))
+        });
+        for machine in 0..self.machines.len() {
+            self.link(now, machine, self.machines[machine].is_linked);
+        }
+        true
+    }
+
     pub(crate) fn start(&mut self, now: Time, command: Command, under: u64) {
         match command {
             Command::Observe { ticket, what } => {
-                self.hear(ticket);
                 if !self.chance(3) {
                     self.push(now, 30, Pending::Look { ticket, what });
                 }
             }
-            Command::Run { ticket, unit, step } => {
-                self.hear(ticket);
+            Command::Run { ticket, unit, step, stamp } => {
                 let machine = self.number(&unit);
                 let (fails, is_slow, is_lost) = (self.chance(3), self.chance(2), self.chance(2));
                 let lands = !fails || self.chance(50);
                 let delay = if is_slow { 60_000 } else { 100 };
-                let order = Pending::Land { ticket, machine, step, under, fails, is_heard_of: !is_lost };
+                let order = Pending::Land { ticket, machine, step, stamp, under, fails, is_heard_of: !is_lost };
                 if lands {
                     self.push(now, delay, order);
                 } else if !is_lost {
@@ -132,8 +174,8 @@ impl Hub {
                 break;
             }
             match entry.remove() {
-                Pending::Land { ticket, machine, step, under, fails, is_heard_of } => {
-                    let result = self.land(now, ticket, machine, step, under);
+                Pending::Land { ticket, machine, step, stamp, under, fails, is_heard_of } => {
+                    let result = self.land(now, ticket, machine, step, stamp, under);
                     let result = if fails { Err(Fault::Again("refused".into())) } else { result };
                     if is_heard_of {
                         events.push(Event::Done { ticket, unit: self.ids[machine].clone(), result });
@@ -142,8 +184,8 @@ impl Hub {
                 Pending::Report(event) => events.push(event),
                 Pending::Look { ticket, what } => events.push(self.look(ticket, what)),
                 Pending::Accept { ticket, accepted } => {
-                    self.accepted = Some(accepted);
-                    events.push(Event::Accepted { ticket, result: Ok(()) });
+                    let result = self.check_leads(ticket).map(|()| self.accepted = Some(accepted));
+                    events.push(Event::Accepted { ticket, result });
                 }
                 Pending::Poll(machine) => self.poll(now, machine),
                 Pending::Happen { machine, takes, what } => self.happen(now, machine, takes, what),
@@ -171,19 +213,26 @@ impl Hub {
         }
     }
 
-    /// A machine that serves has trouble of its own, and gets over it.
+    /// A machine has trouble that is no commit's fault, and gets over it.
     pub(crate) fn stumble(&mut self, now: Time, machine: usize) {
-        let takes = self.machines[machine].takes;
+        let Machine { takes, runs, .. } = self.machines[machine];
+        if self.healths.get(&runs) != Some(&Health::Works) {
+            return;
+        }
         self.push(now, 10, Pending::Happen { machine, takes, what: Happens::Unready });
         let back = now + Time::from_secs(5 + self.rng.below(60));
         self.push(back, 10, Pending::Happen { machine, takes, what: Happens::Ready });
     }
 
-    fn hear(&mut self, ticket: Ticket) {
-        if ticket.epoch > self.epoch {
-            self.epoch = ticket.epoch;
-            self.fences.clear();
-        }
+    /// The owner of a machine has it take nothing for some time.
+    pub(crate) fn suspend(&mut self, now: Time, machine: usize, is_suspended: bool) {
+        self.machines[machine].is_suspended = is_suspended;
+        self.push(now, 500, Pending::Poll(machine));
+    }
+
+    fn check_leads(&self, ticket: Ticket) -> Result<(), Fault> {
+        let leads = ticket.epoch == self.epoch || mutant::is(Mutant::OldLeaderObeyed);
+        if leads { Ok(()) } else { Err(Fault::Again("another hub leads".into())) }
     }
 
     fn look(&mut self, ticket: Ticket, what: Look) -> Event {
@@ -197,7 +246,6 @@ impl Hub {
         let mut world = Observed::default();
         for machine in machines {
             let row = &self.rows[machine];
-            self.shown[machine] = Some(Arc::clone(row));
             if **row != Record::NOTHING {
                 world.units.insert(self.ids[machine].clone(), Arc::clone(row));
             }
@@ -205,20 +253,32 @@ impl Hub {
         Event::Seen { ticket, world }
     }
 
-    fn land(&mut self, now: Time, ticket: Ticket, machine: usize, step: Step, under: u64) -> Result<(), Fault> {
+    fn land(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        machine: usize,
+        step: Step,
+        stamp: u64,
+        under: u64,
+    ) -> Result<(), Fault> {
+        self.check_leads(ticket)?;
         let fence = self.fences.entry(machine).or_default();
-        if ticket.epoch < self.epoch || ticket < *fence {
+        if ticket < *fence {
             return Err(Fault::Again("too late".into()));
         }
         *fence = ticket;
         let is_told = matches!(step, Step::Start { .. } | Step::Update { .. });
-        if is_told && self.shown[machine].as_ref() != Some(&self.rows[machine]) {
+        if is_told && stamp != self.rows[machine].stamp && !mutant::is(Mutant::StampIgnored) {
             return Err(Fault::Again("it isn't as it was seen".into()));
         }
-        let was_ready = self.rows[machine].serving().is_some();
+        let was_missed = self.rows[machine].serving().is_some() && self.rows[machine].good.is_some();
         let was_away = self.rows[machine].live().any(|seen| matches!(seen.phase, Phase::Away { .. }));
         let row = Arc::make_mut(&mut self.rows[machine]);
-        apply(row, now, ticket, Kind::Container, step);
+        if matches!(step, Step::Start { .. }) {
+            row.instances.clear();
+        }
+        apply(row, now, ticket, Kind::Machine, step);
         if is_told {
             if let Some(seen) = newest(row) {
                 let away = Phase::Away { since: now };
@@ -226,7 +286,8 @@ impl Hub {
                 seen.role = Role::Active;
                 seen.phase = if was_away { away } else { told };
             }
-            self.told.push(Told { machine, was_ready, under });
+            self.numbered[machine] = (self.numbered[machine] + 1).max(millis(now));
+            self.told.push(Told { machine, was_missed, under });
             if self.machines[machine].is_linked {
                 let delay = if self.machines[machine].lags { 8_000 } else { 800 };
                 self.push(now, delay, Pending::Poll(machine));
@@ -234,29 +295,36 @@ impl Hub {
                 self.push(now + Time::from_secs(30), 1_000, Pending::Silence(machine));
             }
         }
+        self.stamp(machine);
         Ok(())
+    }
+
+    /// A row changed.
+    fn stamp(&mut self, machine: usize) {
+        self.stamps += 1;
+        let row = Arc::make_mut(&mut self.rows[machine]);
+        row.stamp = if row.instances.is_empty() { 0 } else { self.stamps };
     }
 
     /// A machine calls: it says how it is, and hears what it is to be.
     fn poll(&mut self, now: Time, machine: usize) {
         let it = &mut self.machines[machine];
-        if !it.is_linked {
-            return;
+        let Some(seen) = newest(Arc::make_mut(&mut self.rows[machine])).filter(|_| it.is_linked) else { return };
+        let target = Target { number: self.numbered[machine], revision: revision(&seen.want) };
+        let health = self.healths.get(&target.revision).copied().unwrap_or(Health::Works);
+        let coming = it.hear(target, health, machine % 2 == 1, &mut self.rng);
+        let (takes, report) = (it.takes, it.report());
+        let mut told = None;
+        // Numbers are times, and what this process told is in its rows: what is newer is made up.
+        let is_forgotten = report.of.number > target.number && report.of.number <= millis(self.started);
+        if is_forgotten && report.state == State::Ready {
+            seen.want = want(machine, report.of.revision);
+            self.numbered[machine] = report.of.number;
+            told = Some(Phase::Running { started: now, ready: Some(now), failing: false });
         }
-        let mut row = Arc::clone(&self.rows[machine]);
-        let Some(seen) = newest(Arc::make_mut(&mut row)) else { return };
-        let target = (seen.instance, revision(&seen.want));
-        let (started, since) = match seen.phase {
-            Phase::Running { started, ready, .. } => (started, ready),
-            Phase::Exited { .. } | Phase::Away { .. } => (now, None),
-        };
-        let health = self.healths.get(&target.1).copied().unwrap_or(Health::Works);
-        let coming =
-            if it.took == Some(target) { Vec::new() } else { it.take(target, health, machine % 2 == 1, &mut self.rng) };
-        let takes = it.takes;
-        seen.phase = report(it, target, now, started, since);
-        if self.rows[machine] != row {
-            self.rows[machine] = row;
+        let phase = told.unwrap_or_else(|| take_in(report, target, now, seen.phase));
+        if std::mem::replace(&mut seen.phase, phase) != phase || told.is_some() {
+            self.stamp(machine);
             self.tell(now, machine);
         }
         for (after, what) in coming {
@@ -281,16 +349,12 @@ impl Hub {
     /// A machine hasn't called for long.
     fn silence(&mut self, now: Time, machine: usize) {
         let it = &self.machines[machine];
-        if it.is_linked {
-            return;
-        }
-        let mut row = Arc::clone(&self.rows[machine]);
-        let Some(seen) = newest(Arc::make_mut(&mut row)) else { return };
+        let Some(seen) = newest(Arc::make_mut(&mut self.rows[machine])).filter(|_| !it.is_linked) else { return };
         let Phase::Running { ready, .. } = seen.phase else { return };
-        let took_it = it.took == Some((seen.instance, revision(&seen.want)));
+        let took_it = it.took.is_some_and(|took| took.number == self.numbered[machine]);
         if ready.is_some() || !took_it {
             seen.phase = Phase::Away { since: now };
-            self.rows[machine] = row;
+            self.stamp(machine);
             self.tell(now, machine);
         }
     }
@@ -323,17 +387,24 @@ fn newest(row: &mut Record) -> Option<&mut Seen> {
     live.max_by_key(|seen| seen.instance).map(Arc::make_mut)
 }
 
-/// What the hub writes down of what a machine says.
-fn report(it: &Machine, target: (InstanceId, u64), now: Time, started: Time, since: Option<Time>) -> Phase {
-    use super::machine::Honesty::{CriesWolf, Honest, SaysOld, SaysReady};
-    let failed = Phase::Exited { started, at: now, code: 1 };
-    let is_ready = match it.honesty {
-        CriesWolf => return failed,
-        Honest if it.failed == Some(target) => return failed,
-        Honest => it.is_ready && it.runs == target.1,
-        SaysReady => true,
-        SaysOld => false,
+/// How a machine that was told `target` is, by what it says.
+fn take_in(report: Report, target: Target, now: Time, before: Phase) -> Phase {
+    let (started, since) = match before {
+        Phase::Running { started, ready, .. } => (started, ready),
+        // It came back.
+        Phase::Exited { .. } | Phase::Away { .. } => (now, None),
     };
-    let ready = if is_ready { since.or(Some(now)) } else { None };
-    Phase::Running { started, ready, failing: false }
+    let running = |ready| Phase::Running { started, ready, failing: false };
+    match report.state {
+        State::Suspended if matches!(before, Phase::Away { .. }) => before,
+        State::Suspended => Phase::Away { since: now },
+        _ if report.of.number != target.number => running(None),
+        State::Changing => running(None),
+        State::Ready => running(since.or(Some(now))),
+        State::Failed => Phase::Exited { started, at: now, code: 1 },
+    }
+}
+
+fn millis(at: Time) -> u64 {
+    at.as_millis() as u64
 }

@@ -2,19 +2,27 @@
 
 use super::{
     hub::{Hub, Told},
-    machine::Honesty,
-    revision::{Roster, revision},
+    revision::{revision, want},
 };
 use abide_reconcile::{Away, Look, Observed, Phase, Record, Step, UnitId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What was wished under a generation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) unavailable_max: usize,
     pub(crate) away: Away,
     pub(crate) paused: bool,
     pub(crate) revision: u64,
+    /// Machines that are no part of the fleet: neither among those that are down nor among those that may be.
+    pub(crate) left_out: BTreeSet<usize>,
+    /// Of each machine.
+    pub(crate) wave_of: Vec<usize>,
+    /// So many of the first wave may turn out bad.
+    pub(crate) bad_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +34,7 @@ pub(crate) struct Oracle {
     seen_down: BTreeSet<usize>,
     seen_away: BTreeSet<usize>,
     seen_ready: BTreeSet<usize>,
+    seen: BTreeMap<usize, Arc<Record>>,
 }
 
 impl Oracle {
@@ -33,6 +42,13 @@ impl Oracle {
         self.seen_down.clear();
         self.seen_away.clear();
         self.seen_ready.clear();
+        self.seen.clear();
+    }
+
+    /// The hub was restored from a backup: it doesn't know what it told since.
+    pub(crate) fn forget_all(&mut self) {
+        self.restart();
+        self.disturbed.clear();
     }
 
     /// The core is shown these.
@@ -50,7 +66,11 @@ impl Oracle {
                 (false, true) => &mut self.seen_ready,
                 (false, false) => &mut self.seen_down,
             };
-            seen.insert(machine);
+            // Nobody misses who never proved that it serves.
+            if is_away || is_ready || record.good.is_some() {
+                seen.insert(machine);
+            }
+            self.seen.insert(machine, Arc::clone(record));
         }
     }
 
@@ -58,17 +78,11 @@ impl Oracle {
         for seen in [&mut self.seen_away, &mut self.seen_ready, &mut self.seen_down] {
             seen.remove(&machine);
         }
+        self.seen.remove(&machine);
     }
 
     /// An order is given.
-    pub(crate) fn order(
-        &self,
-        hub: &Hub,
-        roster: &Roster,
-        under: u64,
-        unit: &UnitId,
-        step: &Step,
-    ) -> Result<(), String> {
+    pub(crate) fn order(&self, hub: &Hub, under: u64, unit: &UnitId, step: &Step) -> Result<(), String> {
         let (Step::Start { want, .. } | Step::Update { to: want, .. }) = step else { return Ok(()) };
         let Some(rules) = self.rules.get(&under) else { return Err(format!("{unit} told something under no wish")) };
         let (machine, told) = (hub.number(unit), revision(want));
@@ -81,28 +95,36 @@ impl Oracle {
         }
         // Who failed with it and has no way back may try again.
         if !has(row, told) {
-            self.check_wave(hub, roster, machine, told)?;
+            self.check_wave(hub, rules, machine, told)?;
         }
-        let away = if rules.away == Away::Counts { self.seen_away.len() } else { 0 };
-        let down = self.seen_down.len() + away;
+        let members = |seen: &BTreeSet<usize>| seen.difference(&rules.left_out).count();
+        let away = if rules.away == Away::Counts { members(&self.seen_away) } else { 0 };
+        let down = members(&self.seen_down) + away;
         if self.seen_ready.contains(&machine) && down >= rules.unavailable_max {
             return Err(format!("{unit} told {told} with {down} down already, {} allowed", rules.unavailable_max));
         }
         Ok(())
     }
 
-    /// What works nowhere stays in the first wave, unless somebody there lied for it.
-    fn check_wave(&self, hub: &Hub, roster: &Roster, machine: usize, told: u64) -> Result<(), String> {
+    /// What works nowhere stays in the first wave, unless somebody there lied for it: and also then, if more of the others
+    /// found out than may.
+    fn check_wave(&self, hub: &Hub, rules: &Rules, machine: usize, told: u64) -> Result<(), String> {
         let is_bad = hub.healths.get(&told).is_some_and(|health| health.is_bad_everywhere());
-        if !is_bad || roster.wave_of[machine] == 0 {
+        if !is_bad || rules.wave_of[machine] == 0 {
             return Ok(());
         }
-        let first = (0..hub.machines.len()).filter(|machine| roster.wave_of[*machine] == 0);
-        let mut liars = first.filter(|machine| hub.machines[*machine].honesty == Honesty::SaysReady);
-        match liars.next() {
-            None => Err(format!("machine {machine} of wave {} told {told}, which is bad", roster.wave_of[machine] + 1)),
-            Some(_) => Ok(()),
+        let first = || (0..hub.machines.len()).filter(|machine| rules.wave_of[*machine] == 0);
+        let is_known_bad = |machine: &usize| {
+            let is_marked = |seen: &Arc<Record>| seen.bad.contains(&want(*machine, told).digest);
+            !rules.left_out.contains(machine) && self.seen.get(machine).is_some_and(is_marked)
+        };
+        let known_bad = first().filter(is_known_bad).count();
+        let has_liar = first().any(|machine| hub.machines[machine].honesty.lends_votes());
+        if has_liar && known_bad <= rules.bad_max {
+            return Ok(());
         }
+        let wave = rules.wave_of[machine] + 1;
+        Err(format!("machine {machine} of wave {wave} told {told}, which is bad; {known_bad} of wave 1 said so"))
     }
 
     /// The rows moved on.
@@ -112,15 +134,16 @@ impl Oracle {
         let away_counts = in_force.is_some_and(|rules| rules.away == Away::Counts);
         self.disturbed.retain(|machine| {
             let row = &hub.rows[*machine];
-            is_out(row) && (away_counts || !is_away(row))
+            let is_member = in_force.is_none_or(|rules| !rules.left_out.contains(machine));
+            is_member && is_out(row) && (away_counts || !is_away(row))
         });
-        for Told { machine, under, .. } in told.iter().filter(|told| told.was_ready) {
+        for Told { machine, under, .. } in told.iter().filter(|told| told.was_missed) {
             self.disturbed.insert(*machine);
             // An order may land late, when others are given under other rules.
             let rules = self.rules.get(under).into_iter().chain(in_force);
             let allowed = rules.map(|rules| rules.unavailable_max).max().unwrap_or_default();
             if self.disturbed.len() > allowed {
-                return Err(format!("{} taken down, {allowed} allowed", self.disturbed.len()));
+                return Err(format!("{allowed} may be down, but these were taken: {:?}", self.disturbed));
             }
         }
         Ok(())

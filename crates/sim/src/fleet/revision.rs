@@ -1,13 +1,15 @@
 //! Commits, what becomes of machines that take them, and the wishes of a fleet.
 
 use crate::{rng::Rng, wishes};
-use abide_reconcile::{Away, Complete, Group, Kind, Name, SourceId, Time, UnitId, Want, Wave};
-use serde_json::json;
+use abide_reconcile::{
+    Away, Complete, Group, Kind, Name, SourceId, Time, UnitId, UnitSpec, Want, Wave,
+    spec::{MachineTarget, Unit},
+};
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     num::NonZeroUsize,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 /// What becomes of machines that take a commit.
@@ -49,7 +51,9 @@ pub(crate) struct Roster {
     pub(crate) left_out: BTreeSet<usize>,
 }
 
-pub(crate) const SOAK: Time = Time::from_secs(30);
+const SOAK: Time = Time::from_secs(30);
+/// More than the slowest takes that came back just before it was missed.
+const READY_WITHIN: Time = Time::from_secs(100);
 
 thread_local! {
     // Each seed has the same machines and commits: reading their specs is most of the work.
@@ -57,21 +61,34 @@ thread_local! {
 }
 
 pub(crate) fn source() -> SourceId {
-    SourceId(Name::new("fleet").expect("a name"))
+    static SOURCE: LazyLock<SourceId> = LazyLock::new(|| SourceId(Name::new("fleet").expect("a name")));
+    SOURCE.clone()
 }
 
 /// A machine that is to be on this commit.
 pub(crate) fn want(machine: usize, revision: u64) -> Arc<Want> {
     let make = || {
-        let spec = json!({ "image": "machine", "readiness": { "tcp": { "port": 1 }, "startPeriod": "60s" } });
-        wishes::unit(&source(), Kind::Container, &format!("m{machine:04}"), spec, revision)
+        let unit = Unit {
+            id: wishes::id(&source(), Kind::Machine, &format!("m{machine:04}")),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            spec: UnitSpec::Machine(Arc::new(MachineTarget { commit: format!("{revision:040x}") })),
+            config_maps: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            files: BTreeMap::new(),
+            insecure_registries: Vec::new(),
+        };
+        Arc::new(Want::new(Arc::new(unit)))
     };
     WANTS.with_borrow_mut(|wants| Arc::clone(wants.entry((machine, revision)).or_insert_with(make)))
 }
 
 /// The commit that this is.
 pub(crate) fn revision(want: &Want) -> u64 {
-    want.unit.labels.get("revision").and_then(|text| text.parse().ok()).unwrap_or_default()
+    match &want.unit.spec {
+        UnitSpec::Machine(target) => u64::from_str_radix(&target.commit, 16).unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 impl Roster {
@@ -92,7 +109,8 @@ impl Roster {
             bad_max: vec![0; 3],
             away: if rng.chance(1, 2) { Away::Counts } else { Away::Exempt },
             paused: false,
-            left_out: BTreeSet::new(),
+            // They enrol later.
+            left_out: (0..size / 25).map(|_| rng.below(size as u64) as usize).collect(),
         }
     }
 
@@ -104,8 +122,14 @@ impl Roster {
             waves[self.wave_of[machine]].members.insert(self.ids[machine].clone());
         }
         let unavailable_max = NonZeroUsize::new(self.unavailable_max).expect("a budget");
-        let group =
-            Group { waves, unavailable_max, soak: SOAK, ready_within: None, paused: self.paused, away: self.away };
+        let group = Group {
+            waves,
+            unavailable_max,
+            soak: SOAK,
+            ready_within: Some(READY_WITHIN),
+            paused: self.paused,
+            away: self.away,
+        };
         let units = Complete::new(named().map(|machine| want(machine, revision))).expect("nobody needs anybody");
         units.with_groups([(Name::new("all").expect("a name"), group)].into()).expect("each has one place")
     }

@@ -52,6 +52,8 @@ struct Story {
     roster: Roster,
     oracle: Oracle,
     agent: Reconciler,
+    /// It led before, and doesn't know that it doesn't any more.
+    rival: Option<Reconciler>,
     epoch: u64,
     generation: u64,
     /// The newest commit.
@@ -61,6 +63,8 @@ struct Story {
     wishes: BTreeMap<u64, Arc<Complete>>,
     stage: Stage,
     since: Time,
+    /// When somebody last walked to where a commit cut machines off.
+    repaired: Time,
     steps: u64,
     verbose: bool,
 }
@@ -77,6 +81,7 @@ pub fn run(seed: u64, machines: usize, verbose: bool) -> Result<u64, String> {
         rng,
         oracle: Oracle::default(),
         agent: Reconciler::new(LIMITS, 1),
+        rival: None,
         epoch: 1,
         generation: 0,
         revision: 0,
@@ -84,9 +89,11 @@ pub fn run(seed: u64, machines: usize, verbose: bool) -> Result<u64, String> {
         wishes: BTreeMap::new(),
         stage: Stage::Storm,
         since: Time::ZERO,
+        repaired: Time::ZERO,
         steps: 0,
         verbose,
     };
+    story.hub.lead(Time::ZERO, 1);
     story.play().map_err(|problem| format!("at {:?}, {:?}: {problem}", story.now, story.stage))?;
     Ok(story.steps)
 }
@@ -99,19 +106,25 @@ impl Story {
             if self.rng.chance(1, 2_000) {
                 self.compare_with_scratch()?;
             }
-            let next = self.agent.wake_at(self.now).into_iter().chain(self.hub.next_at()).min();
+            let agents = self.rival.iter().chain([&self.agent]);
+            let wakes = agents.filter_map(|agent| agent.wake_at(self.now));
+            let next = wakes.chain(self.hub.next_at()).min();
             let next = next.ok_or("asleep for ever")?.min(self.now + Time::from_secs(5));
             let tick = (next.as_millis() as u64 / TICK_MS + 1) * TICK_MS;
             let before = self.now;
             self.now = Time::from_millis(tick);
             for event in self.hub.advance(self.now) {
-                self.tell(event);
+                self.deliver(event);
             }
             let told = std::mem::take(&mut self.hub.told);
             self.oracle.watch(&self.hub, &told)?;
             let is_second = before.as_secs() != self.now.as_secs();
             if !is_second {
                 continue;
+            }
+            if self.stage != Stage::Bad && self.now >= self.repaired + Time::from_secs(60) {
+                self.repaired = self.now;
+                self.repair();
             }
             if self.stage == Stage::Storm {
                 self.storm();
@@ -145,11 +158,32 @@ impl Story {
             }
             if let Command::Run { unit, step, .. } = &command {
                 self.steps += 1;
-                self.oracle.order(&self.hub, &self.roster, under, unit, step)?;
+                self.oracle.order(&self.hub, under, unit, step)?;
             }
             self.hub.start(self.now, command, under);
         }
+        if let Some(rival) = &mut self.rival {
+            let mut orders = std::iter::from_fn(|| rival.poll(self.now)).take(COMMANDS_MAX as usize);
+            orders.by_ref().for_each(|command| self.hub.start(self.now, command, 0));
+        }
         Ok(())
+    }
+
+    /// What happens is told to whom it concerns.
+    fn deliver(&mut self, event: Event) {
+        let epoch = match &event {
+            Event::Seen { ticket, .. } | Event::Blind(ticket) => Some(ticket.epoch),
+            Event::Done { ticket, .. } | Event::Accepted { ticket, .. } => Some(ticket.epoch),
+            _ => None,
+        };
+        if let Some(rival) = &mut self.rival
+            && epoch != Some(self.epoch)
+        {
+            rival.handle(self.now, event.clone());
+        }
+        if epoch.is_none_or(|epoch| epoch == self.epoch) {
+            self.tell(event);
+        }
     }
 
     fn tell(&mut self, event: Event) {
@@ -171,14 +205,18 @@ impl Story {
     /// The same commit, with the rules of today.
     fn wish_again(&mut self) {
         self.generation += 1;
-        let Roster { unavailable_max, away, paused, .. } = self.roster;
-        let rules = Rules { unavailable_max, away, paused, revision: self.revision };
-        self.oracle.rules.insert(self.generation, rules);
+        let Roster { unavailable_max, away, paused, ref left_out, ref wave_of, ref bad_max, .. } = self.roster;
+        let (left_out, wave_of, bad_max) = (left_out.clone(), wave_of.clone(), bad_max[0]);
+        let rules = Rules { unavailable_max, away, paused, revision: self.revision, left_out, wave_of, bad_max };
         let wish = Arc::new(self.roster.wish(self.revision));
         self.wishes.insert(self.generation, Arc::clone(&wish));
         if self.verbose {
-            println!("{:>9.2?} COMMIT {} {:?} {rules:?}", self.now, self.revision, self.hub.healths[&self.revision]);
+            println!(
+                "{:>9.2?} COMMIT {} {:?} {:?}",
+                self.now, self.revision, self.hub.healths[&self.revision], self.roster
+            );
         }
+        self.oracle.rules.insert(self.generation, rules);
         self.tell(Event::Wish { source: source(), generation: self.generation, wish: Wish::Complete(wish) });
     }
 
@@ -196,14 +234,26 @@ impl Story {
                 }
                 4 => self.hub.stumble(self.now, machine),
                 5 => self.hub.link(self.now, machine, true),
+                6 => self.hub.suspend(self.now, machine, true),
+                7..9 => self.hub.suspend(self.now, machine, false),
                 _ => {}
             }
         }
         if self.rng.chance(1, 80) {
             self.wish_anything(size);
         }
-        if self.rng.chance(1, 60) {
-            self.restart();
+        if self.rng.chance(1, 100) {
+            self.hub.back_up();
+        }
+        if self.rng.chance(1, 100) {
+            self.rival = None;
+        }
+        if self.rng.chance(1, 50) {
+            match self.rng.below(6) {
+                0 => self.restore(),
+                1..4 => self.take_over(),
+                _ => self.restart(),
+            }
         }
     }
 
@@ -228,9 +278,30 @@ impl Story {
 
     /// The hub dies and is started again.
     fn restart(&mut self) {
-        self.epoch += 1;
-        self.agent = Reconciler::new(LIMITS, self.epoch);
+        self.rival = None;
         self.hub.crash();
+        self.lead();
+    }
+
+    /// Another process leads, while the one before goes on.
+    fn take_over(&mut self) {
+        self.rival = Some(self.lead());
+    }
+
+    /// The hub dies, and is started again on an old backup of its database.
+    fn restore(&mut self) {
+        if self.hub.restore(self.now) {
+            self.rival = None;
+            self.oracle.forget_all();
+            self.lead();
+        }
+    }
+
+    /// A new process leads, as the database has it; who led before.
+    fn lead(&mut self) -> Reconciler {
+        self.epoch += 1;
+        let before = std::mem::replace(&mut self.agent, Reconciler::new(LIMITS, self.epoch));
+        self.hub.lead(self.now, self.epoch);
         self.oracle.restart();
         let newest = self.generation;
         if let Some(accepted) = self.hub.accepted.clone() {
@@ -241,6 +312,7 @@ impl Story {
         }
         let wish = Wish::Complete(Arc::clone(&self.wishes[&newest]));
         self.tell(Event::Wish { source: source(), generation: newest, wish });
+        before
     }
 
     /// Nothing goes wrong any more that isn't a commit's fault. Some are away, and liars lie on.
@@ -251,13 +323,17 @@ impl Story {
         let size = self.roster.ids.len();
         self.roster.paused = false;
         self.roster.left_out.clear();
-        self.roster.unavailable_max = size / 10 + self.rng.below(size as u64 / 8) as usize;
+        let is_away = |machine: &usize| machine % 50 == 7;
         for machine in 0..size {
-            let is_away = machine % 50 == 7;
-            self.hub.link(self.now, machine, !is_away);
+            self.hub.suspend(self.now, machine, false);
+            self.hub.link(self.now, machine, !is_away(&machine));
         }
+        // Who is down for good takes a place for good: where there are no more, nobody else gets one.
+        let lost = (0..size).filter(|machine| is_away(machine) || !self.hub.machines[*machine].is_honest()).count();
+        let unavailable_max = size / 10 + self.rng.below(size as u64 / 8) as usize;
+        self.roster.unavailable_max = unavailable_max.max(lost + 1);
         // A wave can't pass without anybody who proves it.
-        let honest = (0..size).filter(|machine| machine % 50 != 7 && self.hub.machines[*machine].is_honest());
+        let honest = (0..size).filter(|machine| !is_away(machine) && self.hub.machines[*machine].is_honest());
         honest.take(6).enumerate().for_each(|(n, machine)| self.roster.wave_of[machine] = n % 3);
         let is_liar = |wave: usize| {
             let members = (0..size).filter(|machine| self.roster.wave_of[*machine] == wave);
@@ -270,7 +346,6 @@ impl Story {
 
     fn next_stage(&mut self) {
         self.since = self.now;
-        self.repair();
         match self.stage {
             Stage::Storm => {}
             Stage::Good => {
@@ -290,8 +365,11 @@ impl Story {
             }
             Stage::Home => {}
         }
-        if self.rng.chance(1, 2) {
-            self.restart();
+        match self.rng.below(8) {
+            0 => self.restore(),
+            1 => self.take_over(),
+            2..5 => self.restart(),
+            _ => {}
         }
     }
 
@@ -356,7 +434,9 @@ impl Story {
     }
 
     fn complain(&self) -> String {
-        let strays: Vec<usize> = self.strays().collect();
+        // Who is down takes the places of who waits.
+        let mut strays: Vec<usize> = self.strays().collect();
+        strays.sort_by_key(|machine| self.hub.rows[*machine].serving().is_some());
         let first = strays.first().map(|machine| (&self.hub.machines[*machine], &self.hub.rows[*machine]));
         let status = strays.first().and_then(|machine| self.agent.unit_status(self.now, &self.roster.ids[*machine]));
         let count = strays.len();

@@ -83,7 +83,7 @@ impl Rig {
 
     fn order(&mut self, unit: &UnitId, step: Step) -> Order {
         self.tickets += 1;
-        Order { ticket: Ticket { epoch: 1, n: self.tickets }, unit: unit.clone(), step }
+        Order { ticket: Ticket { epoch: 1, n: self.tickets }, unit: unit.clone(), step, stamp: 0 }
     }
 
     fn run(&mut self, step: Step) -> Result<InstanceId, Fault> {
