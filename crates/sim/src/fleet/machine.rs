@@ -121,7 +121,9 @@ impl Machine {
         match health {
             Health::FailsOnHalf if is_odd => vec![(after, Happens::Ready)],
             Health::Works => vec![(after, Happens::Ready)],
-            Health::Fails | Health::FailsOnHalf => vec![(after, Happens::Fails)],
+            Health::Fails => vec![(after, Happens::Fails)],
+            // Some of them when the others have been ready for long enough.
+            Health::FailsOnHalf => vec![(Time::from_millis(500 + rng.below(60_000)), Happens::Fails)],
             Health::NeverReady => Vec::new(),
             Health::FailsInSoak => vec![(after, Happens::Ready), (soon_after, Happens::Unready)],
             Health::Severs => vec![(Time::from_millis(100), Happens::Severed)],
