@@ -127,7 +127,8 @@ impl Hub {
         self.backup = Some(Backup { rows, numbered, accepted: self.accepted.clone() });
     }
 
-    /// What was put aside takes the place of what there is; machines call soon, or are missed. Whether there was anything.
+    /// What was put aside takes the place of what there is. Whom the machines called then is no more: who was well is away
+    /// until it calls, and proves itself anew. Whether there was anything.
     pub(crate) fn restore(&mut self, now: Time) -> bool {
         let Some(Backup { rows, numbered, accepted }) = self.backup.clone() else { return false };
         (self.rows, self.numbered, self.accepted) = (rows, numbered, accepted);
@@ -135,6 +136,12 @@ impl Hub {
             matches!(pending, Pending::Happen { .. } | Pending::Link { .. } | Pending::Poll(_) | Pending::Silence(_))
         });
         for machine in 0..self.machines.len() {
+            if let Some(seen) =
+                newest(Arc::make_mut(&mut self.rows[machine])).filter(|seen| seen.ready_since().is_some())
+            {
+                seen.phase = Phase::Away { since: now };
+                self.stamp(machine);
+            }
             self.link(now, machine, self.machines[machine].is_linked);
         }
         true
