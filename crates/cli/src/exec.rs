@@ -9,16 +9,20 @@ use crate::{
     units,
 };
 use abide_host::{
-    keeper::{self, Client, Ended, List, Program, Running, Streams},
+    keeper::{self, AskError, Client, Ended, List, Program, Running, Streams},
     terminal::{self, Raw, Window},
 };
 use abide_instance::{Instance, instance_directory, read_instances};
 use abide_reconcile::{Kind, Phase, Role, UnitId};
-use nix::sys::{
-    signal::{SigSet, Signal},
-    signalfd::SignalFd,
+use nix::{
+    errno::Errno,
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::SignalFd,
+    },
 };
 use std::{
+    ffi::OsString,
     io::{self, IsTerminal},
     os::{
         fd::{AsFd, OwnedFd},
@@ -41,12 +45,13 @@ pub(crate) fn run(here: &Here, command: &Exec) -> Done {
     let keeper = Client::connect(&instance_directory(&here.paths, &unit, instance.id))?;
     let args = List(command.command.iter().map(|arg| arg.as_bytes().to_vec()).collect());
     let exec = keeper::Exec { program: Program { args, ..Program::default() }, terminal: None };
+    let not_run = |error| not_run(&unit, &command.command, error);
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     if stdin.is_terminal() && stdout.is_terminal() {
         // Before it is started, so that no change of size is missed.
         let resized = resized()?;
         let size = terminal::size(&stdin).unwrap_or(USUAL);
-        let mut running = keeper.exec(exec, &Streams::Terminal(size))?;
+        let mut running = keeper.exec(exec, &Streams::Terminal(size)).map_err(not_run)?;
         let master = running.terminal.take().ok_or_else(|| Failure::failed("the keeper gave no terminal"))?;
         let raw = Raw::enter(&stdin).map_err(Failure::doing("taking over the terminal"))?;
         let ended = attend(&running, &master, &resized);
@@ -54,8 +59,24 @@ pub(crate) fn run(here: &Here, command: &Exec) -> Done {
         return ended;
     }
     let streams = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-    let running = keeper.exec(exec, &Streams::Given(streams))?;
+    let running = keeper.exec(exec, &Streams::Given(streams)).map_err(not_run)?;
     code(&running, None)
+}
+
+/// What a program that can't be executed ends with is what a shell would: who calls this from a script tells it apart from
+/// a container that doesn't run.
+fn not_run(unit: &UnitId, command: &[OsString], error: AskError) -> Failure {
+    let AskError::Failed(failure) = &error else { return error.into() };
+    let Some(code) = failure.exit_code().and_then(|code| u8::try_from(code).ok()) else { return error.into() };
+    let is_path = command.first().is_some_and(|program| program.as_bytes().contains(&b'/'));
+    let why = match Errno::from_raw(failure.errno) {
+        Errno::ENOENT if is_path => "it isn't there, or what its first line names isn't",
+        Errno::ENOENT => "it is in no folder of the container's PATH",
+        Errno::EACCES => "it is no file, or none that the container's user may execute",
+        Errno::ENOEXEC => "it is no program for this machine, and no script that begins with #!",
+        _ => "the kernel refuses it",
+    };
+    Failure { exit: Exit::Of(code), text: format!("{unit}: {failure}; {why}") }
 }
 
 /// The instance that serves, or else the newest that runs.

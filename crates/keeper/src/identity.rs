@@ -76,7 +76,7 @@ fn go_to(path: &str) -> Result<(), Failure> {
 /// Looks the program up as execvp(3) does, but in the `PATH` that the program is to have.
 fn find_and_execute(program: &Program, args: &[CString], env: &[CString], descriptors: usize) -> Failure {
     let name = program.args.0.first().map(|name| String::from_utf8_lossy(name).into_owned()).unwrap_or_default();
-    let failed = |errno| Failure { doing: format!("execute {name}"), errno };
+    let failed = |errno| Failure::executing(&name, errno);
     if name.is_empty() {
         return failed(ENOENT);
     }

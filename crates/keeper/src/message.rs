@@ -103,6 +103,23 @@ pub enum Reply {
     Exited(i32),
 }
 
+/// What is being done by [`Failure::executing`], before the program's name.
+const EXECUTE: &str = "execute ";
+
+impl Failure {
+    /// A program could not be executed.
+    pub(crate) fn executing(program: &str, errno: i32) -> Self {
+        Self { doing: format!("{EXECUTE}{program}"), errno }
+    }
+
+    /// The exit code by which shells say that a program wasn't found, or can't be executed (POSIX, 2.8.2). None if what
+    /// failed is something else.
+    pub fn exit_code(&self) -> Option<i32> {
+        let is_executing = self.doing.starts_with(EXECUTE);
+        is_executing.then_some(if self.errno == libc::ENOENT { 127 } else { 126 })
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "could not {}: {}", self.doing, std::io::Error::from_raw_os_error(self.errno))

@@ -153,8 +153,10 @@ fn programs(rig: &Rig) {
     let killed = rig.abide(&["exec", "talker", "--", "sh", "-c", "kill -KILL $$"]);
     assert_eq!(killed.code, 128 + 9, "{killed}");
 
-    let wrong: [(&[&str], i32, &str); 6] = [
-        (&["exec", "talker", "--", "nothing-like-it"], 1, "could not execute nothing-like-it"),
+    let wrong: [(&[&str], i32, &str); 8] = [
+        (&["exec", "talker", "--", "nothing-like-it"], 127, "could not execute nothing-like-it: "),
+        (&["exec", "talker", "--", "/nothing/like-it"], 127, "could not execute /nothing/like-it: "),
+        (&["exec", "talker", "--", "/tmp"], 126, "could not execute /tmp: "),
         (&["exec", "talkre", "--", "true"], 3, "did you mean infra:Container/talker?"),
         (&["exec", "guest", "--", "true"], 3, "`abide console`"),
         (&["console", "talker"], 3, "no serial line"),

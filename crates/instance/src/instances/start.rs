@@ -10,7 +10,7 @@ use crate::{
 };
 use abide_host::{
     fs::Dir,
-    keeper::{Created, Exit, Failure, Log, SpawnError},
+    keeper::{Created, Exit, Log, SpawnError},
     net::link::{self, Header},
     time,
 };
@@ -27,9 +27,7 @@ pub(super) struct Version<'a> {
     pub(super) attempt: u32,
 }
 
-/// Exit codes for programs that could not be executed, as shells and other runtimes have them.
-const NOT_FOUND: i32 = 127;
-const NOT_EXECUTABLE: i32 = 126;
+/// The exit code of an instance that failed before its program could be executed, as other runtimes have it.
 const NOT_SET_UP: i32 = 125;
 
 impl<R: Runtime> Instances<R> {
@@ -171,7 +169,7 @@ fn execute(created: Created, directory: &Dir) -> Result<(), Unmade> {
         Err(other) => return Err(spawning(other).into()),
     };
     let at = u64::try_from(time::boottime().as_nanos()).unwrap_or(u64::MAX);
-    let exit = Exit { code: code_of(&failure), at };
+    let exit = Exit { code: failure.exit_code().unwrap_or(NOT_SET_UP), at };
     let fault = Fault::Again(failure.to_string().into());
     match exit.write(directory.path()) {
         Ok(()) => Err(Unmade::Tombstone(fault)),
@@ -179,14 +177,6 @@ fn execute(created: Created, directory: &Dir) -> Result<(), Unmade> {
             tracing::warn!("the exit of an instance can't be written: {}", with_causes(&error));
             Err(fault.into())
         }
-    }
-}
-
-fn code_of(failure: &Failure) -> i32 {
-    match failure.errno {
-        _ if !failure.doing.starts_with("execute ") => NOT_SET_UP,
-        libc::ENOENT => NOT_FOUND,
-        _ => NOT_EXECUTABLE,
     }
 }
 
