@@ -6,7 +6,7 @@ use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta:
 use kube::{
     Api, Client, Error,
     core::DynamicObject,
-    runtime::watcher::{self, InitialListStrategy},
+    runtime::watcher,
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -74,15 +74,4 @@ pub(crate) async fn until(time: Option<Instant>) {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
-}
-
-/// Has a watch begin with a plain list if that is what its error asks for: a server that doesn't send lists as streams says so
-/// by refusing the request.
-pub(crate) fn lists_plainly(config: &mut watcher::Config, status: Option<u16>) -> bool {
-    let is_refused =
-        config.initial_list_strategy == InitialListStrategy::StreamingList && matches!(status, Some(400 | 422));
-    if is_refused {
-        config.initial_list_strategy = InitialListStrategy::ListWatch;
-    }
-    is_refused
 }

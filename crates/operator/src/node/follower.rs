@@ -11,6 +11,9 @@
 //! Nothing is said while a list is under way or somebody is being asked for: half of what is gone would be few enough for
 //! the guard to let it go.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     board::{Board, Others, Subject},
     object::Seen,
@@ -209,7 +212,8 @@ impl Follower {
             Objects::Listed(seen) => {
                 let list = self.lists.entry(kind).or_default();
                 list.listed.get_or_insert_default().insert(seen.id().clone());
-                self.put(*seen);
+                // Whatever number it has: a restored etcd counts from where its backup was made.
+                self.take(*seen);
             }
             Objects::Whole => {
                 let list = self.lists.insert(kind, List { is_whole: true, listed: None }).unwrap_or_default();
@@ -243,13 +247,17 @@ impl Follower {
         self.changed.extend(concerned.map(|unit| unit.scope.clone()).collect::<Vec<_>>());
     }
 
-    /// Takes an object in, as it is now.
+    /// Takes an object in that is told of in passing: what is told there may be known already, and more.
     fn put(&mut self, seen: Seen) {
+        if !self.seen.get(seen.id()).is_some_and(|known| known.is_newer_than(&seen)) {
+            self.take(seen);
+        }
+    }
+
+    /// Takes an object in, as it is now.
+    fn take(&mut self, seen: Seen) {
         let unit = seen.id().clone();
         if seen.node.as_deref() != Some(&self.means.node) {
-            return;
-        }
-        if self.seen.get(&unit).is_some_and(|known| known.is_newer_than(&seen)) {
             return;
         }
         self.missed.remove(&unit);
@@ -290,7 +298,9 @@ impl Follower {
             return;
         }
         match found {
-            Some(found) if found.node.as_deref() == Some(&self.means.node) => self.put(found),
+            Some(found) if found.node.as_deref() == Some(&self.means.node) => self.take(found),
+            // It was here later than it is there: that is what a restored etcd has, and nobody took it away.
+            Some(found) if self.seen.get(unit).is_some_and(|known| known.is_later_than(&found)) => self.lose(unit),
             Some(found) => {
                 let is_same = self.seen.get(unit).is_none_or(|known| known.object.meta.uid == found.object.meta.uid);
                 self.remove(unit);
@@ -299,14 +309,17 @@ impl Follower {
                     self.board.moved(Arc::new(found));
                 }
             }
-            None => {
-                self.remove(unit);
-                if self.documents.want(unit).is_some() {
-                    self.missing.units.insert(unit.clone());
-                }
-            }
+            None => self.lose(unit),
         }
         self.missed.remove(unit);
+    }
+
+    /// An object is gone without a word.
+    fn lose(&mut self, unit: &UnitId) {
+        self.remove(unit);
+        if self.documents.want(unit).is_some() {
+            self.missing.units.insert(unit.clone());
+        }
     }
 
     fn remove(&mut self, unit: &UnitId) {

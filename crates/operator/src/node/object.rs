@@ -75,7 +75,12 @@ impl Seen {
 
     /// Whether `other` is an earlier state of the same object.
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
-        self.object.meta.uid == other.object.meta.uid && api::is_later(&self.resource_version, &other.resource_version)
+        self.object.meta.uid == other.object.meta.uid && self.is_later_than(other)
+    }
+
+    /// Whether it was written later, be it the same object or another one of its name.
+    pub(crate) fn is_later_than(&self, other: &Self) -> bool {
+        api::is_later(&self.resource_version, &other.resource_version)
     }
 }
 

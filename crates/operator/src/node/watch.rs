@@ -160,7 +160,8 @@ impl Means {
     {
         let mut delays = watcher::DefaultBackoff::default();
         let mut whole_since: Option<Instant> = None;
-        let mut config = watcher::Config::default().fields(&fields).streaming_lists();
+        // The list is one that is so now: a stream of it may begin with what an API server that lags behind has.
+        let config = watcher::Config::default().fields(&fields);
         loop {
             let mut events = pin!(watcher(api.clone(), config.clone()));
             let error = loop {
@@ -184,9 +185,6 @@ impl Means {
                 }
             };
             let code = api::watch_status(&error);
-            if api::lists_plainly(&mut config, code) {
-                continue;
-            }
             if let (Some(403), Watch::Data(name)) = (code, &watch) {
                 let forbidden = Heard::Data(name.clone(), DataState::Forbidden);
                 if self.heard.send(forbidden).await.is_err() {

@@ -94,11 +94,14 @@ impl Sight {
         }
     }
 
-    /// A list of all objects of a kind.
+    /// A list of all objects of a kind. It takes the place of what was known, whatever numbers they have: a restored etcd
+    /// counts from where its backup was made.
     pub(super) fn all_objects(&mut self, kind: Kind, listed: Vec<Held>) {
-        let names: BTreeSet<UnitId> = listed.iter().map(|held| held.object.id.clone()).collect();
-        self.objects.retain(|id, _| id.kind != kind || names.contains(id));
-        listed.into_iter().for_each(|held| self.object(held));
+        let known: BTreeMap<UnitId, Held> = self.objects.extract_if(.., |id, _| id.kind == kind).collect();
+        let listed: BTreeMap<UnitId, Held> =
+            listed.into_iter().map(|held| (held.object.id.clone(), held)).collect();
+        self.changes += u64::from(known != listed);
+        self.objects.extend(listed);
         self.seen(Part::Objects(kind));
     }
 
@@ -236,5 +239,43 @@ impl Sight {
     /// When a node falls silent or is lost if nothing is heard.
     pub(super) fn wake_at(&self, now: Time) -> Option<Time> {
         self.pulses.values().filter_map(|pulse| pulse.changes_at(now, self.lost_after)).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::DynamicObject;
+    use serde_json::json;
+
+    fn held(name: &str, version: &str, node: Option<&str>) -> Held {
+        let object = json!({
+            "apiVersion": "abide.dev/v1alpha1", "kind": "Container",
+            "metadata": { "name": name, "namespace": "shop", "uid": name, "resourceVersion": version },
+            "spec": { "node": node },
+        });
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        Held::read(Kind::Container, object).unwrap()
+    }
+
+    #[test]
+    fn what_a_restored_cluster_lists_is_so() {
+        let mut sight = Sight::new(Duration::from_secs(300));
+        let versions = |sight: &Sight| {
+            sight.all_held().map(|held| format!("{} {}", held.object.id.name, held.version)).collect::<Vec<_>>()
+        };
+        sight.all_objects(Kind::Container, vec![held("web", "100", None), held("late", "101", None)]);
+        sight.object(held("web", "5000", Some("n1")));
+        sight.object(held("web", "4000", None));
+        assert_eq!(versions(&sight), ["late 101", "web 5000"], "an answer that comes late says nothing new");
+        let before = sight.changes();
+        sight.all_objects(Kind::Container, vec![held("web", "100", None)]);
+        assert!(sight.changes() > before);
+        assert_eq!(versions(&sight), ["web 100"], "or every write would name a version that isn't there");
+        sight.object(held("web", "102", Some("n2")));
+        assert_eq!(versions(&sight), ["web 102"]);
+        let before = sight.changes();
+        sight.all_objects(Kind::Container, vec![held("web", "102", Some("n2"))]);
+        assert_eq!(sight.changes(), before, "the same again is no news");
     }
 }

@@ -85,7 +85,8 @@ impl<Read, All, One, Gone, Unit> Noting<Read, All, One, Gone, Unit> {
         Unit: Fn(&R) -> Option<UnitId>,
     {
         let mut delays = DefaultBackoff::default();
-        let mut config = watcher::Config::default().streaming_lists();
+        // The list is one that is so now: a stream of it may begin with what an API server that lags behind has.
+        let config = watcher::Config::default();
         loop {
             let mut events = pin!(watcher(api.clone(), config.clone()));
             let mut listed = Vec::new();
@@ -123,9 +124,6 @@ impl<Read, All, One, Gone, Unit> Noting<Read, All, One, Gone, Unit> {
                 shared.hint(unit);
             };
             let code = api::watch_status(&error);
-            if api::lists_plainly(&mut config, code) {
-                continue;
-            }
             if code == Some(410) {
                 tracing::info!(?part, "the API server has forgotten where a watch was (410); it begins with a list");
             } else {
