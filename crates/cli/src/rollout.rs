@@ -1,5 +1,7 @@
 //! `abide rollout`: how far roll-outs are, and what a person says to them.
 
+mod looks;
+
 use crate::{
     admin,
     args::{
@@ -13,9 +15,10 @@ use crate::{
 };
 use abide_fleet::admin::{
     detail::Detail,
-    rollout::{Pause, Rollout, RolloutState, Rollouts},
+    rollout::{Looked, Pause, Rollout, RolloutState, Rollouts},
 };
 use abide_spec::Name;
+use looks::{Looks, Next};
 use std::{
     io::{self, IsTerminal},
     thread,
@@ -60,7 +63,7 @@ fn show(rollouts: &Rollouts, command: &Status) -> bool {
 /// Shows each change, until nothing moves any more.
 fn watch(here: &Here, command: &Status) -> Done {
     let is_redrawn = command.output.format == Format::Text && io::stdout().is_terminal();
-    let mut shown = None;
+    let (mut shown, mut looks) = (None, Looks::default());
     loop {
         let now = read(here, command)?;
         if shown.as_ref() != Some(&now) {
@@ -69,14 +72,34 @@ fn watch(here: &Here, command: &Status) -> Done {
                 return Ok(Exit::Done);
             }
         }
-        // A hub that has not seen the commit yet tells of the one before.
-        let is_seen = command.commit.as_ref().is_none_or(|commit| now.newest.starts_with(commit.as_str()));
-        if let Some(exit) = end(&now).filter(|_| is_seen) {
-            return Ok(exit);
+        let is_seen = command.commit.as_ref().map(|commit| now.newest.starts_with(commit.as_str()));
+        match (is_seen, end(&now)) {
+            (Some(true), Some(exit)) => return Ok(exit),
+            // It is to be noticed soon.
+            (Some(false), _) if looks.is_due(&now) => looks.take(&now, look(here)),
+            (None, Some(exit)) => match looks.judge(&now) {
+                Next::Ask => {
+                    looks.take(&now, look(here));
+                    continue;
+                }
+                Next::Wait => {}
+                Next::Believe => return Ok(exit),
+                Next::Unheard(why) => {
+                    output::complain(&format!("abide: this is of what the hub heard last: {why}\n"));
+                    return Ok(exit);
+                }
+            },
+            (Some(_), _) | (None, None) => {}
         }
         shown = Some(now);
         thread::sleep(GLANCE);
     }
+}
+
+/// Has the hub ask its repository. That it can't is no reason to say nothing.
+fn look(here: &Here) -> Looked {
+    let looked = admin::ask(here, "POST", "/admin/repository/look", None::<&()>);
+    looked.unwrap_or_else(|failure| Looked { commit: String::new(), trouble: failure.text })
 }
 
 /// How it ended, if nothing moves any more.
@@ -140,8 +163,8 @@ mod tests {
         for (newest, state, of, unavailable, exit) in stories {
             let (name, why, waves) = ("all".to_owned(), String::new(), Vec::new());
             let rollout = Rollout { name, state: of, why, unavailable, unavailable_max: 1, waves };
-            let (commit, message, newest) = ("one".to_owned(), String::new(), newest.to_owned());
-            let now = Rollouts { commit, newest, state: state.to_owned(), message, rollouts: vec![rollout] };
+            let (commit, newest, state) = ("one".to_owned(), newest.to_owned(), state.to_owned());
+            let now = Rollouts { commit, newest, state, rollouts: vec![rollout], ..Rollouts::default() };
             assert_eq!(end(&now), exit, "{now:?}");
         }
     }

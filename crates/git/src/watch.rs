@@ -8,7 +8,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,14 +26,42 @@ const ATTENTION: Duration = Duration::from_secs(5);
 
 /// Ends a source's waiting, from any thread: something was pushed, or somebody can't wait.
 #[derive(Clone, Debug)]
-pub struct Waker(Sender<Hint>);
+pub struct Waker {
+    hints: Sender<Hint>,
+    looks: Arc<Looks>,
+}
 
 impl Waker {
     /// Makes the source look now.
     pub fn wake(&self) {
         // A source that is gone needs no waking.
-        drop(self.0.send(Hint::Look));
+        drop(self.hints.send(Hint::Look));
     }
+
+    /// The same, and waits for so long at most until a look that began after this was called is over, and whoever asks the
+    /// source has taken what came of it, and asks for more. Whether that is so.
+    pub fn look(&self, at_most: Duration) -> bool {
+        let begun = self.looks.counts.lock().unwrap_or_else(PoisonError::into_inner).begun;
+        self.wake();
+        let counts = self.looks.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.looks.over.wait_timeout_while(counts, at_most, |counts| counts.over <= begun);
+        waited.unwrap_or_else(PoisonError::into_inner).0.over > begun
+    }
+}
+
+/// Looks at a repository.
+#[derive(Debug, Default)]
+struct Looks {
+    counts: Mutex<Counts>,
+    over: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// How many there were.
+    begun: u64,
+    /// How many of them are over.
+    over: u64,
 }
 
 /// Why to look.
@@ -46,6 +77,7 @@ enum Hint {
 pub(crate) struct Watch {
     hints: Receiver<Hint>,
     sender: Sender<Hint>,
+    looks: Arc<Looks>,
     place: Place,
 }
 
@@ -67,7 +99,7 @@ impl Watch {
     /// Waits for a remote one by interval alone.
     pub(crate) fn remote(interval: Duration) -> Self {
         let (sender, hints) = channel();
-        Self { hints, sender, place: Place::Remote { interval } }
+        Self { hints, sender, looks: Arc::default(), place: Place::Remote { interval } }
     }
 
     /// Waits for `branch` of the repository at `path`, and for its tags where they count.
@@ -78,11 +110,12 @@ impl Watch {
         let files = ["HEAD", "packed-refs"].into_iter().map(|name| folder.join(name));
         let tags = (history == History::Whole).then(|| folder.join("refs/tags"));
         let files = files.chain([folder.join("refs/heads").join(branch)]).chain(tags).collect();
-        Self { hints, sender, place: Place::Local(Local { files, folder, signature: Vec::new(), watcher: None }) }
+        let place = Place::Local(Local { files, folder, signature: Vec::new(), watcher: None });
+        Self { hints, sender, looks: Arc::default(), place }
     }
 
     pub(crate) fn waker(&self) -> Waker {
-        Waker(self.sender.clone())
+        Waker { hints: self.sender.clone(), looks: Arc::clone(&self.looks) }
     }
 
     /// To be called before each look, so that what changes during the look is seen after it.
@@ -94,10 +127,15 @@ impl Watch {
             local.signature = signature(&local.files);
         }
         while self.hints.try_recv().is_ok() {}
+        self.looks.counts.lock().unwrap_or_else(PoisonError::into_inner).begun += 1;
     }
 
     /// Waits until it is time to look. `is_failed`: the last look was, so the next doesn't wait for a change.
     pub(crate) fn wait(&mut self, is_failed: bool, attend: &dyn Attend) -> Result<(), Fault> {
+        let mut counts = self.looks.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.over = counts.begun;
+        drop(counts);
+        self.looks.over.notify_all();
         let start = Instant::now();
         let (mut glance, ask) = match &self.place {
             Place::Remote { interval } => (start + *interval, start + *interval),

@@ -30,7 +30,8 @@ pub(crate) enum RolloutCommand {
 /// Show how far the roll-outs are, and what holds them up
 ///
 /// With `--watch` it ends when nothing moves any more: with 0 if all is done, with 1 if a roll-out is stopped or paused, and with
-/// 3 if the newest commit is refused. Just after a push, that may still be about the commit before: say which with `--commit`.
+/// 3 if the newest commit is refused. The hub asks its repository before that, so that a push just before isn't missed; if the
+/// repository can't be reached, that is said, and what was heard last counts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {
     /// One of them; all unless said
@@ -38,7 +39,7 @@ pub(crate) struct Status {
     /// Go on, and show each change
     #[arg(short, long)]
     pub(crate) watch: bool,
-    /// Wait for what becomes of this commit, which the hub may not have noticed yet
+    /// Wait for what becomes of this commit, which may be yet to be pushed
     #[arg(long, value_name = "COMMIT", requires = "watch")]
     pub(crate) commit: Option<String>,
     #[command(flatten)]

@@ -78,7 +78,7 @@ fn assemble(here: &Here, command: &Serve) -> Result<Hub, Failure> {
     let me = agent::identity(None)?;
     let bell = Arc::new(Bell::default());
     let git = repository(&paths.state.join("sources").join(deciding::SOURCE), command)?;
-    let repository = git.directory.clone();
+    let cache = git.directory.clone();
     // What isn't a hub's folder is said before a database is made in it.
     if !authority.join("hub.json").exists() {
         let init = here.command("hub init --name HOST");
@@ -86,17 +86,16 @@ fn assemble(here: &Here, command: &Serve) -> Result<Hub, Failure> {
     }
     let store: Arc<dyn Store> = store::open(&database)?;
     let follower = Arc::new(Follower::start(git, Arc::clone(&bell))?);
-    let looking = Arc::clone(&follower);
     let server = Server::new(server::Settings {
         authority,
         store: Arc::clone(&store),
-        repository,
+        cache,
+        repository: Arc::clone(&follower) as _,
         hub: me.clone(),
         clock: WallClock::system(),
         lifetime: command.certificate_lifetime,
         grace: command.certificate_grace.0,
         limits: Limits { away: command.away_after.0, ..Limits::default() },
-        look: Arc::new(move || looking.wake()),
     })?;
     let deciding = deciding::Settings {
         paths: Paths { state: paths.state, run: paths.run.clone() },

@@ -149,6 +149,7 @@ mod tests {
         let shown = Rollouts {
             commit: "6f1c2ab9c0ffee00000000000000000000000000".to_owned(),
             newest: "7e57ab1e00000000000000000000000000000000".to_owned(),
+            tip: "7e57ab1e00000000000000000000000000000000".to_owned(),
             state: "refused".to_owned(),
             message: "commit 7e57ab1e0000 is not in force: fleet.yaml:3:1: unknown field".to_owned(),
             rollouts: vec![tills],

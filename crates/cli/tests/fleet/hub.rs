@@ -1,9 +1,10 @@
 //! The hub's side: its repository, its processes, and what is asked of it.
 
-use abide_lab::{HostPort, Repository, Rig, Said, host_port, oci, run};
+use abide_lab::{GitServer, HostPort, Repository, Rig, Said, TOKEN, host_port, oci, run};
 use serde_json::Value;
 use std::{
     fs::{self, OpenOptions},
+    os::unix::fs::symlink,
     process::{Child, Command},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -120,6 +121,20 @@ impl Hub {
     /// From the next start on it has these arguments.
     pub(crate) fn says(&mut self, arguments: &[&str]) {
         self.arguments = serving(&self.repository, &self.address, &self.port, arguments);
+    }
+
+    /// From the next start on it follows the same repository as others do that is elsewhere, by https, with these arguments.
+    pub(crate) fn is_behind_a_server(&mut self, arguments: &[&str]) -> GitServer {
+        let folder = self.rig.path("served");
+        fs::create_dir(&folder).unwrap();
+        symlink(&self.repository.bare, folder.join("fleet.git")).unwrap();
+        let server = GitServer::start(&folder);
+        let [token, authority] = ["token", "ca.pem"].map(|name| folder.join(name).to_str().unwrap().to_owned());
+        fs::write(&token, TOKEN).unwrap();
+        self.says(&[arguments, &["--token-file", &token, "--ca-file", &authority]].concat());
+        let at = self.arguments.iter().position(|word| *word == self.repository.bare.to_str().unwrap()).unwrap();
+        self.arguments[at] = server.url("fleet.git");
+        server
     }
 
     /// Starts it, and waits until it answers.

@@ -1,7 +1,7 @@
 //! Roll-outs: what is bad gets no further than the first wave.
 
 use crate::{
-    hub::{Hub, broken_web, web},
+    hub::{Hub, broken_web, fleet, rollout, web},
     machine::Machine,
 };
 
@@ -71,4 +71,36 @@ fn a_commit_that_is_broken_for_somebody_is_rolled_out_to_nobody() {
     assert!(message.contains("base/web.yaml") && message.contains("image"), "{message}");
     hub.sees("till-1", "ready", &first);
     machines.into_iter().for_each(Machine::end);
+}
+
+#[test]
+fn who_watches_hears_of_what_was_pushed_just_before() {
+    let mut hub = Hub::made("127.0.0.1", &[]);
+    // By itself it would notice nothing for an hour.
+    let mut server = hub.is_behind_a_server(&["--interval", "1h"]);
+    hub.repository.write("fleet.yaml", &(fleet(&hub.id, "") + &rollout("soak: 1s")));
+    hub.repository.land("the fleet");
+    hub.start();
+    let watches = |hub: &Hub, code: i32, commit: &str| {
+        let said = hub.ask(&["rollout", "status", "-w"]);
+        assert_eq!(said.code, code, "{said}");
+        assert_eq!(hub.rollouts()["tip"], commit);
+        said
+    };
+    hub.repository.write("base/web.yaml", &web("two"));
+    let second = hub.repository.land("two");
+    watches(&hub, 0, &second);
+    hub.repository.write("base/web.yaml", &web("three"));
+    let third = hub.repository.land("three");
+    let heard = watches(&hub, 0, &third);
+    assert_eq!(heard.err, "");
+
+    // A repository that is away holds up nobody.
+    server.away();
+    hub.repository.write("fleet.yaml", "kind: Fleet");
+    let slip = hub.repository.land("a slip");
+    let heard = watches(&hub, 0, &third);
+    assert!(heard.err.contains("this is of what the hub heard last: https://localhost"), "{heard}");
+    server.back();
+    watches(&hub, 3, &slip);
 }

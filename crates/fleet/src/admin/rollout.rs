@@ -13,6 +13,9 @@ pub struct Rollouts {
     /// The newest commit that the hub has seen, in force or refused; empty if none.
     #[serde(default)]
     pub newest: String,
+    /// Where the branch was when that was decided: a newer one, if it waits for a tag. Empty if there was no branch.
+    #[serde(default)]
+    pub tip: String,
     /// How the hub is with the repository, in one word: following, refused, held, suspended, unreachable.
     pub state: String,
     /// Why, and what to do: why a newer commit is not rolled out, above all.
@@ -85,6 +88,17 @@ impl RolloutState {
             Self::Done => "done",
         }
     }
+}
+
+/// What came of a look at the repository that was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Looked {
+    /// Where the branch is; empty if there is none, or none was ever seen.
+    pub commit: String,
+    /// Why the repository can't be asked just now; empty if it was.
+    #[serde(default)]
+    pub trouble: String,
 }
 
 /// A person's word about a roll-out.

@@ -27,6 +27,10 @@ pub(super) struct Board {
 struct Showing {
     source: Option<SourceReport>,
     groups: Vec<GroupStatus>,
+    /// Where the branch was at what the source was told last, and the name of that.
+    judged: (String, String),
+    /// What `judged` has, once the Reconciler was told of it.
+    tip: String,
     /// Why the newest commit isn't rolled out, though nothing is wrong.
     waits: String,
     /// Something was told that was not written.
@@ -54,6 +58,14 @@ impl Board {
         self.bell.notify_all();
     }
 
+    /// Where the branch was when this revision was made, which is said next or was said already.
+    pub(super) fn judged(&self, tip: &str, revision: &str) {
+        self.note(|showing| {
+            showing.judged = (tip.to_owned(), revision.to_owned());
+            showing.settle_tip();
+        });
+    }
+
     /// Why the newest commit isn't rolled out, though nothing is wrong; empty if it is.
     pub(super) fn waits(&self, waits: &str) {
         self.note(|showing| waits.clone_into(&mut showing.waits));
@@ -72,6 +84,16 @@ impl Board {
     }
 }
 
+impl Showing {
+    /// What is said of the roll-outs is about a tip as soon as what was made of it was told.
+    fn settle_tip(&mut self) {
+        let (tip, revision) = &self.judged;
+        if self.source.as_ref().is_some_and(|source| source.told.as_ref() == Some(revision)) {
+            self.tip.clone_from(tip);
+        }
+    }
+}
+
 impl Drop for Writing {
     fn drop(&mut self) {
         self.0.note(|showing| showing.is_over = true);
@@ -84,7 +106,10 @@ impl Reporter for Board {
     fn units(&self, _: BTreeMap<UnitId, Option<UnitReport>>) {}
 
     fn source(&self, source: SourceReport) {
-        self.note(|showing| showing.source = Some(source));
+        self.note(|showing| {
+            showing.source = Some(source);
+            showing.settle_tip();
+        });
     }
 
     fn groups(&self, groups: Vec<GroupStatus>) {
@@ -128,7 +153,7 @@ fn put(store: &dyn Store, term: &Term, rollouts: &Rollouts) -> Result<(), StoreE
 }
 
 fn rollouts(showing: &Showing) -> Rollouts {
-    let Showing { source, groups, waits, .. } = showing;
+    let Showing { source, groups, tip, waits, .. } = showing;
     let source = source.as_ref();
     // What tells wishes of one commit apart is nothing to people.
     let commit = |revision: Option<&String>| {
@@ -137,6 +162,7 @@ fn rollouts(showing: &Showing) -> Rollouts {
     Rollouts {
         commit: commit(source.and_then(|source| source.in_force.as_ref())),
         newest: commit(source.and_then(|source| source.told.as_ref())),
+        tip: tip.clone(),
         state: source.map_or("following", |source| source.state.as_str()).to_owned(),
         message: source.map(|source| &source.message).filter(|message| !message.is_empty()).unwrap_or(waits).clone(),
         rollouts: groups.iter().map(rollout).collect(),

@@ -2,6 +2,7 @@
 //! commit, and all of them hand out its objects.
 
 use super::bell::Bell;
+use crate::{admin::rollout::Looked, server::Repository as Followed};
 use abide_git::{
     GitSource, Oid, Repository, Settings, SnapshotError, Tags, Waker, cache::History, describe, location::BadLocation,
     source::Reading,
@@ -16,7 +17,11 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
+
+/// Somebody waits for a look. A repository that is away is found out sooner, as a rule.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Where the branch is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,14 +93,25 @@ impl Follower {
         self.state.sight.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Asks for the branch now, and not when the interval is over.
-    pub fn wake(&self) {
-        self.waker.wake();
-    }
-
     /// The folder with the cache, for [`abide_git::cache::open`].
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+}
+
+impl Followed for Follower {
+    fn wake(&self) {
+        self.waker.wake();
+    }
+
+    fn look(&self) -> Looked {
+        let is_over = self.waker.look(PATIENCE);
+        let Sight { tip, trouble } = self.sight();
+        let late = || format!("the repository gave no answer within {} s", PATIENCE.as_secs());
+        Looked {
+            commit: tip.map(|tip| tip.commit).unwrap_or_default(),
+            trouble: trouble.map(|trouble| trouble.to_string()).or((!is_over).then(late)).unwrap_or_default(),
+        }
     }
 }
 

@@ -95,6 +95,7 @@ impl FleetSource {
                 return Err(fault);
             }
         };
+        self.means.board.judged(&tip.commit, &revision.commit);
         if self.said.as_ref() == Some(&revision.commit) {
             return Ok(None);
         }

@@ -29,6 +29,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
+    task::spawn_blocking,
     time::sleep,
 };
 
@@ -120,6 +121,7 @@ async fn granted(inner: &Arc<Inner>, door: Door, request: Request<Incoming>) -> 
         (&Method::DELETE, ["admin", "tokens", id]) => remove(inner, (*id).to_owned()).await,
         (&Method::POST, ["admin", "authority"]) => authority(inner).await,
         (&Method::GET, ["admin", "rollouts"]) => Ok(json(&inner.with_store(|store| Rollouts::read(store)).await?)),
+        (&Method::POST, ["admin", "repository", "look"]) => look(inner).await,
         (&Method::PUT, ["admin", "rollouts", name]) => pause(inner, (*name).to_owned(), parse(&body)?).await,
         _ => Err(refused_as(StatusCode::NOT_FOUND, format!("{method} {} is nothing that is known here", uri.path()))),
     }
@@ -219,6 +221,12 @@ async fn remove(inner: &Inner, id: String) -> Result<Answer, Refused> {
     } else {
         Err(refused_as(StatusCode::NOT_FOUND, format!("there is no token {id}: `abide hub token list` shows all")))
     }
+}
+
+async fn look(inner: &Inner) -> Result<Answer, Refused> {
+    let repository = Arc::clone(&inner.repository);
+    let looked = spawn_blocking(move || repository.look()).await;
+    looked.map(|looked| json(&looked)).map_err(|error| refused(RefusalCode::Unavailable, error.to_string()))
 }
 
 async fn pause(inner: &Inner, name: String, asked: Pause) -> Result<Answer, Refused> {

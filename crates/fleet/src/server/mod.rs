@@ -39,7 +39,10 @@ mod route;
 mod tag;
 pub mod tls;
 
-use crate::store::{Millis, Store, StoreError};
+use crate::{
+    admin::rollout::Looked,
+    store::{Millis, Store, StoreError},
+};
 use abide_reconcile::with_causes;
 use answer::{Refused, refused};
 use authority::{Authority, AuthorityError, Lifetime};
@@ -71,7 +74,9 @@ pub struct Settings {
     /// What it keeps.
     pub store: Arc<dyn Store>,
     /// The folder of the followed repository's cache: `repo.git` is in it.
-    pub repository: PathBuf,
+    pub cache: PathBuf,
+    /// The repository itself.
+    pub repository: Arc<dyn Repository>,
     /// This process's name, which no other has or had.
     pub hub: String,
     /// The time.
@@ -82,8 +87,15 @@ pub struct Settings {
     pub grace: Duration,
     /// How much at once.
     pub limits: Limits,
-    /// Told when a machine asks for what isn't in the cache yet.
-    pub look: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// The repository that is followed.
+pub trait Repository: Send + Sync {
+    /// It is to be asked for news soon: a machine wants what isn't in the cache yet.
+    fn wake(&self);
+
+    /// Asks it for news now. Blocks until it has answered, or is known to be away.
+    fn look(&self) -> Looked;
 }
 
 /// Why a hub doesn't serve.
@@ -119,7 +131,7 @@ struct Inner {
     /// When this process was started.
     since: Millis,
     limits: Limits,
-    look: Arc<dyn Fn() + Send + Sync>,
+    repository: Arc<dyn Repository>,
     roster: Arc<Roster>,
     recorder: Recorder,
     objects: Objects,
@@ -135,7 +147,7 @@ struct Inner {
 impl Server {
     /// Reads what there is. Blocks; nobody is served yet.
     pub fn new(settings: Settings) -> Result<Self, ServeError> {
-        let Settings { authority: folder, store, repository, hub, clock, lifetime, grace, limits, look } = settings;
+        let Settings { authority: folder, store, cache, repository, hub, clock, lifetime, grace, limits } = settings;
         let authority = Arc::new(Authority::open(&folder, lifetime, clock.now())?);
         let shown = Arc::new(Shown::new(&authority)?);
         let tls = Arc::new(tls::config(authority.root(), Arc::clone(&shown), clock.clone(), grace)?);
@@ -151,10 +163,10 @@ impl Server {
             hub,
             since: Millis(clock.now()),
             clock,
-            look,
+            repository,
             roster,
             recorder: recorder.map_err(ServeError::Thread)?,
-            objects: Objects::new(repository),
+            objects: Objects::new(cache),
             addresses: Addresses::default(),
             connections: Arc::new(Semaphore::new(limits.connections)),
             requests: Arc::new(Semaphore::new(limits.requests)),

@@ -183,7 +183,7 @@ fn answer(inner: &Inner, read: Result<Vec<u8>, NotRead>, is_gzip: bool) -> Resul
             Ok(frames(bytes, is_gzip))
         }
         Err(NotRead::Missing(id)) => {
-            (inner.look)();
+            inner.repository.wake();
             Err(refused(RefusalCode::Missing, format!("{id} isn't here, or not yet: has it been pushed?")))
         }
         Err(NotRead::NoDescendant) => Err(refused(

@@ -111,7 +111,7 @@ async fn news(
                 return Ok(json(&Target { number, commit, tag, rotations, spread }));
             }
             tracing::debug!(machine = name.as_str(), commit = %target.commit, "what it needs isn't here yet");
-            (inner.look)();
+            inner.repository.wake();
             // No row changes when it comes.
             look_again = Instant::now() + LOOK_AGAIN;
         }

@@ -134,6 +134,8 @@ fn signed_tags_are_waited_for() {
     let second = fleet.repository.push("second");
     let third = fleet.repository.push("third");
     waits(&mut fleet, "following", &third);
+    fleet.until("the tip was judged", |fleet| fleet.rollouts().tip == third);
+    assert_eq!(fleet.rollouts().newest, first);
     fleet.enroll(3);
     fleet.until("who comes meanwhile is told what is in force", |fleet| fleet.on(&first) == 4);
     fleet.repository.tag("v2", &second, Some(&anna), &[]);

@@ -2,13 +2,14 @@
 
 use abide_agent::{Opened, Opening, Reporter, SourceReport, SourceState};
 use abide_fleet::{
+    admin::rollout::Looked,
     link::{
         self, Folder, Link,
         enroll::{Enrolment, enroll},
     },
     protocol::Report,
     server::{
-        Server, Settings,
+        Repository, Server, Settings,
         authority::{Authority, Init, Lifetime},
         limits::Limits,
         tls::{GRACE, WallClock},
@@ -47,6 +48,17 @@ use tokio::{
 /// A look at what is written without a sign.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// A repository in which nothing happens.
+struct Still;
+
+impl Repository for Still {
+    fn wake(&self) {}
+
+    fn look(&self) -> Looked {
+        Looked::default()
+    }
+}
+
 pub(crate) struct Rig {
     folder: TempDir,
     store: Arc<dyn Store>,
@@ -79,13 +91,13 @@ impl Rig {
         let settings = Settings {
             authority: folder.path().join("hub"),
             store: Arc::clone(&store),
-            repository: folder.path().join("source"),
+            cache: folder.path().join("source"),
+            repository: Arc::new(Still),
             hub: "hub-1".to_owned(),
             clock,
             lifetime: Lifetime::default(),
             grace: GRACE,
             limits: Limits::default(),
-            look: Arc::new(|| ()),
         };
         let server = Server::new(settings).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

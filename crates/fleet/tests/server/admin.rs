@@ -116,6 +116,8 @@ async fn machines_are_shown_labelled_and_revoked() {
     let retry = "/admin/machines/till-2/retry";
     assert_eq!(people.ask("POST", retry, &()).await.0, 200);
     assert_eq!(rig.store.retries().unwrap().len(), 1);
+    let (status, looked) = people.ask("POST", "/admin/repository/look", &()).await;
+    assert_eq!((status, looked.as_str()), (200, r#"{"commit":"","trouble":"nobody answers"}"#));
     for (method, path) in [
         ("GET", "/admin/machines/none"),
         ("DELETE", "/admin/machines/none"),

@@ -2,9 +2,10 @@
 
 use crate::client::{Client, Http, Keys};
 use abide_fleet::{
+    admin::rollout::Looked,
     protocol::{Enrolled, ObjectId, Poll},
     server::{
-        Server, Settings,
+        self, Server, Settings,
         authority::{Authority, Init, Lifetime},
         limits::Limits,
         tls::{GRACE, WallClock},
@@ -29,6 +30,20 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub(crate) const DAY: i64 = 24 * 3600 * 1000;
+
+/// A repository that counts how often it is asked.
+struct Asked(Arc<AtomicUsize>);
+
+impl server::Repository for Asked {
+    fn wake(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn look(&self) -> Looked {
+        self.wake();
+        Looked { commit: String::new(), trouble: "nobody answers".to_owned() }
+    }
+}
 
 pub(crate) struct Rig {
     folder: TempDir,
@@ -66,19 +81,16 @@ impl Rig {
         let looks = Arc::new(AtomicUsize::new(0));
         let mut limits = Limits { takeover: Duration::ZERO, ..Limits::default() };
         change(&mut limits);
-        let looked = Arc::clone(&looks);
         let settings = Settings {
             authority: folder.path().join("hub"),
             store: Arc::clone(&store),
-            repository: folder.path().join("source"),
+            cache: folder.path().join("source"),
+            repository: Arc::new(Asked(Arc::clone(&looks))),
             hub: format!("hub-{database}"),
             clock: clock(&ahead),
             lifetime: Lifetime::default(),
             grace: GRACE,
             limits,
-            look: Arc::new(move || {
-                looked.fetch_add(1, Ordering::Relaxed);
-            }),
         };
         let server = Server::new(settings).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
