@@ -27,7 +27,7 @@ pub(crate) struct Enroll {
     /// A file of kind Source that follows the hub: what the repository may ask for
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) source: Option<PathBuf>,
-    /// A fleet.yaml whose signers must have signed the first commit; unless said, the first one that the hub shows is believed
+    /// A fleet.yaml whose signers must have signed the first commit; unless said, those that it names itself
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) signers: Option<PathBuf>,
     /// Though it is enrolled: with new keys, as after it was revoked, or where its disk was copied

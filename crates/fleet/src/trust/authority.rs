@@ -1,4 +1,5 @@
-//! Who may sign: the set of the head's tree, and along a chain each set that the one before it signed for.
+//! Who may sign: the set of the head's tree, and along a chain each set that the one before it signed for. Where there is no
+//! head yet, the set of the first commit's own tree.
 
 use super::{
     chain::Link,
@@ -27,6 +28,41 @@ pub(super) struct Authority {
 }
 
 impl Authority {
+    /// The same of a first commit, where no owner said who must sign it: those whom its own tree names, as a set that can't
+    /// sign what brings it couldn't sign what follows, either; or those of a commit right before it, who hand over to them.
+    ///
+    /// Who lies can make up all of that. It is there for mistakes.
+    pub(super) fn begin(
+        state: &State,
+        target: &Target,
+        commit: &Commit,
+        own: Option<&Signers>,
+        bringing: &mut Bringing<'_>,
+    ) -> Result<Self, NotTaken> {
+        let Some(own) = own else { return Ok(Self { signers: None, seen: 0 }) };
+        let named = Self { signers: Some(own.clone()), seen: own.version };
+        let why = match named.signs(target, commit, bringing) {
+            Ok(()) => return Ok(named),
+            Err(NotTaken::Refused(why)) => why,
+            Err(error) => return Err(error),
+        };
+        for parent in &commit.parents {
+            let before = match read(state, *parent, bringing) {
+                Ok((_, fleet)) => signers_of(&fleet),
+                Err(NotTaken::Refused(why)) if why.is_about_fleet() => None,
+                Err(error) => return Err(error),
+            };
+            let Some(before) = before else { continue };
+            let mut handing = Self { seen: before.version, signers: Some(before) };
+            match handing.pass(target, commit, Some(own), bringing) {
+                Ok(()) => return Ok(handing),
+                Err(NotTaken::Refused(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(NotTaken::Refused(why))
+    }
+
     /// Whether those who may sign do so for the commit, and who may sign after it. `between` are the commits on the way to
     /// it, the oldest first.
     pub(super) fn admit(
@@ -80,24 +116,22 @@ impl Authority {
             };
             unsigned = unsigned.or(change.err());
         }
-        match self.pass(state, target, commit, next, bringing) {
+        match self.pass(target, commit, next, bringing) {
             Err(NotTaken::Refused(why)) => Err(unsigned.unwrap_or(NotTaken::Refused(why))),
             passed => passed,
         }
     }
 
     /// Signed as the present set wants it; and the next set is in a commit that the present one signed. Where there was
-    /// none, the first set signs what brings it, or a fleet could lock itself out; but a machine's first commit may be one
-    /// that hands over.
+    /// none, the first set signs what brings it, or a fleet could lock itself out.
     fn pass(
         &mut self,
-        state: &State,
         target: &Target,
         commit: &Commit,
         next: Option<&Signers>,
         bringing: &mut Bringing<'_>,
     ) -> Result<(), NotTaken> {
-        let is_first = self.signers.is_none() && state.head.is_some();
+        let is_first = self.signers.is_none();
         self.signs(target, commit, bringing)?;
         self.becomes(target.commit, commit, next)?;
         if is_first { self.signs(target, commit, bringing) } else { Ok(()) }

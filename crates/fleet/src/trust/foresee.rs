@@ -57,18 +57,20 @@ pub fn way(repository: &Repository, from: Oid, to: Oid) -> Result<Vec<Oid>, NoWa
     }
 }
 
-/// Whether a machine that is on `from` would take the target, by the cache below `directory`. One that has no commit so far
-/// takes what those sign who are named in it.
+/// Whether a machine that is on `from` would take the target, by the cache below `directory`: one that is new, if there is no
+/// such commit.
 pub fn foresee(directory: &Path, fleet: &str, from: Option<ObjectId>, target: &Target) -> Result<(), NotTaken> {
     let open = || cache::open(directory).map_err(|error| HubError::Unreachable(error.to_string()));
     let mut objects = Objects::of(open()?);
     let hub = Cached(open()?);
     let mut bringing = Bringing::new(&mut objects, &hub, &Alone, target.commit);
     let mut state = State::new(fleet, None);
-    let (_, file) = read(&state, from.unwrap_or(target.commit), &mut bringing)?;
-    let spec = file.spec();
-    state = State::new(fleet, spec.signers.as_ref().map(Into::into));
-    state.head = from.map(|commit| Head { commit, floor: spec.floor.as_ref().map(id_of) });
+    if let Some(commit) = from {
+        let (_, file) = read(&state, commit, &mut bringing)?;
+        let spec = file.spec();
+        state = State::new(fleet, spec.signers.as_ref().map(Into::into));
+        state.head = Some(Head { commit, floor: spec.floor.as_ref().map(id_of) });
+    }
     judge::judge(&state, target, &mut bringing).map(drop)
 }
 

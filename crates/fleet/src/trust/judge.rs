@@ -1,7 +1,7 @@
 //! Whether a machine may take a commit: the rules, over what the hub shows for it.
 //!
 //! ```text
-//!  no commit yet ─────────────────────────────► the first one is believed, or signed by whom the owner named
+//!  no commit yet ─────────────────────────────► signed by whom the owner named, or by whom it names itself, if anybody
 //!  the head, or what ran before ──────────────► not below the floor of the head's tree
 //!  what descends from the head (the chain) ───► signed, if the fleet has signers
 //!  what says that it replaces the head ───────► signed, and the fleet must have signers
@@ -64,7 +64,12 @@ pub(super) fn judge(state: &State, target: &Target, bringing: &mut Bringing<'_>)
         (None, None) => Vec::new(),
     };
     let rotations: Vec<Link> = chain.iter().rev().filter(|link| link.id != target.commit).copied().collect();
-    authority.admit(state, target, &commit, signers_of(&fleet).as_ref(), &rotations, bringing)?;
+    let next = signers_of(&fleet);
+    if state.head.is_none() && authority.signers.is_none() {
+        authority = Authority::begin(state, target, &commit, next.as_ref(), bringing)?;
+    } else {
+        authority.admit(state, target, &commit, next.as_ref(), &rotations, bringing)?;
+    }
     let way = Way::Forward { signers: authority.signers, signers_version: authority.seen };
     Ok(Judged { commit, fleet, way })
 }

@@ -178,6 +178,28 @@ fn the_first_commit_is_signed_by_whom_the_owner_named() {
 }
 
 #[test]
+fn a_new_machine_begins_with_a_commit_that_hands_over() {
+    let tags = |version, letter: u8| Fleet { signers: Some((version, "Tag", vec![letter])), ..Fleet::unsigned() };
+    for (before, after) in [(Fleet::signed_by(1, b"a"), Fleet::signed_by(2, b"b")), (tags(1, b'a'), tags(2, b'b'))] {
+        let mut world = World::new();
+        let aside = world.commit(Draft::after(None, "aside").fleet(Fleet::unsigned()).by(None));
+        let first = world.commit(Draft::after(None, "first").fleet(before));
+        let mut merge = Draft::after(Some(aside), "hands over").fleet(after.clone());
+        merge.parents.push(first);
+        let merge = world.commit(merge);
+        let tag = Some(world.tag(merge, "commit", Some(b'a')));
+        world.trust().take(&Target { tag, ..target(merge) }, &Honest::of(&world), &Patient).unwrap();
+        // From then on it is up to the next set.
+        for (by, is_taken) in [(b'a', false), (b'b', true)] {
+            let next = world.commit(Draft::after(Some(merge), "next").fleet(after.clone()).by(Some(by)));
+            let tag = Some(world.tag(next, "commit", Some(by)));
+            let taken = world.trust().take(&Target { tag, ..target(next) }, &Honest::of(&world), &Patient);
+            assert_eq!(taken.is_ok(), is_taken, "{taken:?}");
+        }
+    }
+}
+
+#[test]
 fn a_tag_is_enough_where_tags_are_asked_for() {
     let mut world = World::new();
     let fleet = Fleet { signers: Some((1, "Tag", b"a".to_vec())), ..Fleet::unsigned() };

@@ -400,6 +400,32 @@ const CASES: &[Case] = &[
     ("a document with a mistake", |world, past| of(world, next(past).file("base/bad.yaml", "kind: Volum\n"))),
 ];
 
+/// The same about the first commit of a new machine, whose owner named nobody who must sign it.
+type FirstCase = (&'static str, fn(&mut World) -> Target);
+
+const FIRST_CASES: &[FirstCase] = &[
+    ("not signed by whom it names", |world| target(world.commit(Draft::after(None, "first").by(None)))),
+    ("signed by somebody else", |world| target(world.commit(Draft::after(None, "first").by(Some(b'x'))))),
+    ("no tag of whom it names", |world| {
+        let fleet = Fleet { signers: Some((1, "Tag", b"a".to_vec())), ..Fleet::unsigned() };
+        target(world.commit(Draft::after(None, "first").fleet(fleet)))
+    }),
+    ("handed over by nobody", |world| {
+        let before = world.commit(Draft::after(None, "before"));
+        let hands_over = Draft::after(Some(before), "first").fleet(Fleet::signed_by(2, b"b"));
+        target(world.commit(hands_over.by(Some(b'x'))))
+    }),
+    ("handed over to a set of an older version", |world| {
+        let before = world.commit(Draft::after(None, "before").fleet(Fleet::signed_by(2, b"b")));
+        target(world.commit(Draft::after(Some(before), "first").by(Some(b'b'))))
+    }),
+    ("handed over by the set before the one before", |world| {
+        let oldest = world.commit(Draft::after(None, "oldest"));
+        let before = world.commit(Draft::after(Some(oldest), "before").fleet(Fleet::signed_by(2, b"b")));
+        target(world.commit(Draft::after(Some(before), "first").fleet(Fleet::signed_by(3, b"c"))))
+    }),
+];
+
 fn past(world: &mut World) -> Past {
     let root = world.commit(Draft::after(None, "root"));
     let first = world.commit(Draft::after(Some(root), "first"));
@@ -434,6 +460,20 @@ fn every_lie_is_refused_with_the_reason_and_changes_nothing() {
         let mut again = world.trust();
         assert!(matches!(again.reopen(head).unwrap().revision.wish, Wish::Complete(_)), "{name}: the head is whole");
         again.take(&crate::world::target(head), &Honest::of(&world), &Patient).unwrap();
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_first_commit_that_its_own_signers_did_not_sign_is_refused() {
+    let mut told = String::new();
+    for (name, lie) in FIRST_CASES {
+        let mut world = World::new();
+        let target = lie(&mut world);
+        let taken = world.trust().take(&target, &Honest::of(&world), &Patient);
+        let reason = taken.expect_err(name).to_string();
+        told += &format!("{name}:\n    {}\n", world.told(&reason).replace('\n', "\n    "));
+        assert_eq!(world.remembered(), "", "{name}");
     }
     insta::assert_snapshot!(told);
 }
