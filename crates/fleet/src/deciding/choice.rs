@@ -1,11 +1,13 @@
 //! Which commit of the branch is rolled out: its tip, if machines would take it. Where those who sign have to sign tags, the
-//! newest one that has such a tag: what is newer waits for one.
+//! newest one that has such a tag: what is newer waits for one, whatever it says.
 
+use super::commit::Commit;
 use crate::{
     protocol::{ObjectId, Target},
     trust::{NotTaken, foresee},
 };
 use abide_git::{Oid, Tags, cache};
+use abide_reconcile::spec::fleet::Require;
 use git2::Sort;
 use std::path::Path;
 
@@ -29,6 +31,8 @@ pub(super) struct Branch<'a> {
     /// The commit in force.
     pub(super) base: Option<Oid>,
     pub(super) tip: Oid,
+    /// Why the tip can't be rolled out, whoever signs it.
+    pub(super) broken: Option<&'a str>,
     pub(super) tags: &'a Tags,
 }
 
@@ -52,17 +56,46 @@ impl From<abide_git::Error> for NoChoice {
 impl Branch<'_> {
     /// Chooses.
     pub(super) fn choose(&self) -> Result<Choice, NoChoice> {
-        let why = match self.judge(self.tip) {
-            Ok(()) => return Ok(Choice { commit: self.tip, waits: String::new() }),
-            Err(why) => why,
+        let (waits, refused, wants_tag) = match self.tip()? {
+            Tip::Good => return Ok(Choice { commit: self.tip, waits: String::new() }),
+            Tip::Untagged(why) => {
+                let waits = format!("waits for a signed tag: {why}");
+                (waits.clone(), waits, true)
+            }
+            // It isn't meant to be rolled out where tags are what is.
+            Tip::Refused(why) if !self.tags.has(self.tip) => {
+                let waits = format!("the newest commit has no tag, and machines would not take it with one: {why}");
+                (waits, why, self.wants_tags())
+            }
+            Tip::Refused(why) => return Err(NoChoice::Refused(why)),
         };
-        if !why.wants_tag() {
-            return match why {
-                NotTaken::Refused(refused) => Err(NoChoice::Refused(refused.to_string())),
-                other => Err(NoChoice::Cache(other.to_string())),
-            };
+        match self.newest_release()?.or(self.base.filter(|_| wants_tag)) {
+            Some(commit) => Ok(Choice { commit, waits }),
+            None => Err(NoChoice::Refused(refused)),
         }
-        let waits = format!("waits for a signed tag: {why}");
+    }
+
+    fn tip(&self) -> Result<Tip, NoChoice> {
+        if let Some(why) = self.broken {
+            return Ok(Tip::Refused(why.to_owned()));
+        }
+        match self.judge(self.tip) {
+            Ok(()) => Ok(Tip::Good),
+            Err(why) if why.wants_tag() => Ok(Tip::Untagged(why.to_string())),
+            Err(NotTaken::Refused(why)) => Ok(Tip::Refused(why.to_string())),
+            Err(other) => Err(NoChoice::Cache(other.to_string())),
+        }
+    }
+
+    /// Whether signed tags are what is rolled out since the base.
+    fn wants_tags(&self) -> bool {
+        let base = self.base.and_then(|base| Commit::read(self.directory, base, self.fleet).ok());
+        let signers = base.as_ref().and_then(|base| base.file.spec().signers.as_ref());
+        signers.is_some_and(|signers| signers.require == Require::Tag)
+    }
+
+    /// The newest commit before the tip that machines would take for its tag.
+    fn newest_release(&self) -> Result<Option<Oid>, NoChoice> {
         let cache = cache::open(self.directory).map_err(|error| NoChoice::Cache(error.to_string()))?;
         let mut walk = cache.revwalk()?;
         walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME)?;
@@ -71,28 +104,38 @@ impl Branch<'_> {
             walk.hide(base)?;
         }
         let tagged = walk.flatten().filter(|commit| *commit != self.tip && self.tags.has(*commit)).take(TAGGED_MAX);
-        let newest = tagged.into_iter().find(|commit| self.judge(*commit).is_ok());
-        match newest.or(self.base) {
-            Some(commit) => Ok(Choice { commit, waits }),
-            None => Err(NoChoice::Refused(waits)),
-        }
+        let is_release = |commit: &Oid| {
+            self.judge(*commit).is_ok() && self.judge_by(*commit, None).is_err_and(|why| why.wants_tag())
+        };
+        Ok(tagged.into_iter().find(is_release))
     }
 
     /// What a machine that is on the base makes of a commit, with any of its tags.
     fn judge(&self, commit: Oid) -> Result<(), NotTaken> {
-        let judged = |tag| {
-            let target = Target { number: 0, commit: id(commit), tag, rotations: Vec::new(), spread: 1 };
-            foresee(self.directory, self.fleet, self.base.map(id), &target)
-        };
         let mut why = None;
         for tag in self.tags.of(commit).map(id) {
-            match judged(Some(tag)) {
+            match self.judge_by(commit, Some(tag)) {
                 Err(not_taken) if not_taken.wants_tag() => why = Some(not_taken),
                 judged => return judged,
             }
         }
-        why.map_or_else(|| judged(None), Err)
+        why.map_or_else(|| self.judge_by(commit, None), Err)
     }
+
+    fn judge_by(&self, commit: Oid, tag: Option<ObjectId>) -> Result<(), NotTaken> {
+        let target = Target { number: 0, commit: id(commit), tag, rotations: Vec::new(), spread: 1 };
+        foresee(self.directory, self.fleet, self.base.map(id), &target)
+    }
+}
+
+/// What becomes of the branch's tip.
+enum Tip {
+    /// It is rolled out.
+    Good,
+    /// It lacks a tag: why.
+    Untagged(String),
+    /// Nobody would take it: why.
+    Refused(String),
 }
 
 fn id(id: Oid) -> ObjectId {

@@ -124,11 +124,9 @@ impl FleetSource {
         }
         let commit = id(&tip.commit).ok_or_else(|| again(format!("{:?} is no commit", tip.commit)))?;
         let read = self.follow(commit)?;
-        if read.is_err() {
-            return Ok(read);
-        }
+        let broken = read.as_ref().err().map(String::as_str);
         let (directory, fleet) = (self.means.follower.directory(), &self.means.fleet);
-        match (Branch { directory, fleet, base: self.base, tip: commit, tags: &tip.tags }).choose() {
+        match (Branch { directory, fleet, base: self.base, tip: commit, broken, tags: &tip.tags }).choose() {
             Ok(Choice { commit: chosen, waits }) => {
                 self.means.board.waits(&waits);
                 if chosen == commit { Ok(read) } else { self.follow(chosen) }

@@ -116,7 +116,12 @@ impl Key {
 
     /// The line of `fleet.yaml` that lets it sign.
     pub(crate) fn signs(&self, require: &str) -> String {
+        self.signs_from(1, require)
+    }
+
+    /// The same in a later set.
+    pub(crate) fn signs_from(&self, version: u32, require: &str) -> String {
         let public = fs::read_to_string(self.path.with_extension("pub")).unwrap();
-        format!("  signers: {{version: 1, require: {require}, keys: [\"{}\"]}}\n", public.trim())
+        format!("  signers: {{version: {version}, require: {require}, keys: [\"{}\"]}}\n", public.trim())
     }
 }

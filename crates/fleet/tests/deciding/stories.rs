@@ -146,6 +146,56 @@ fn signed_tags_are_waited_for() {
     fleet.repository.tag("v3", &third, Some(&anna), &[]);
     fleet.until("the tip", |fleet| is_done(fleet, &third) && fleet.on(&third) == 4);
     assert_eq!(fleet.rollouts().message, "");
+
+    // What has no tag may say what it wants.
+    let fourth = fleet.repository.push("fourth");
+    fleet.repository.write("fleet.yaml", "kind: Fleet\n");
+    let slip = fleet.repository.push("slip");
+    let is_passed_over = |fleet: &Fleet| {
+        let Rollouts { state, tip, message, .. } = fleet.rollouts();
+        state == "following" && tip == slip && message.contains("has no tag") && message.contains("fleet.yaml")
+    };
+    fleet.until("the slip is passed over", is_passed_over);
+    fleet.repository.tag("v4", &fourth, Some(&anna), &[]);
+    fleet.until("one below the slip", |fleet| is_done(fleet, &fourth) && fleet.on(&fourth) == 4);
+    fleet.until("the slip is passed over again", is_passed_over);
+    fleet.repository.tag("v5", &slip, Some(&anna), &[]);
+    fleet.until("the slip is a release", |fleet| fleet.rollouts().state == "refused");
+    fleet.repository.fleet(&anna.signs("Tag"), WAVES);
+    let fifth = fleet.repository.push("fifth");
+    fleet.repository.tag("v6", &fifth, Some(&anna), &[]);
+    fleet.until("mended", |fleet| is_done(fleet, &fifth) && fleet.on(&fifth) == 4);
+    assert_eq!(fleet.tried(&slip), 0);
+    fleet.end();
+}
+
+/// A hub that has no commit yet begins with one that new machines would take.
+#[test]
+fn a_new_hub_begins_as_a_new_machine() {
+    let mut fleet = Fleet::of(2);
+    let (anna, bert) = (fleet.repository.key("anna"), fleet.repository.key("bert"));
+    fleet.repository.fleet(&anna.signs("Commit"), WAVES);
+    let first = fleet.repository.push("first");
+    fleet.begin();
+    fleet.until("its signers didn't sign it", |fleet| {
+        let Rollouts { state, message, .. } = fleet.rollouts();
+        state == "refused" && message.contains("isn't signed")
+    });
+    fleet.repository.fleet(&bert.signs_from(2, "Commit"), WAVES);
+    let handing = fleet.repository.push_volume("handing-over", Some(&anna));
+    fleet.until("anna handed over", |fleet| is_done(fleet, &handing) && fleet.on(&handing) == 2);
+    assert_eq!(fleet.tried(&first), 0);
+    fleet.end();
+
+    let mut fleet = Fleet::of(2);
+    let anna = fleet.repository.key("anna");
+    fleet.repository.fleet(&anna.signs("Tag"), WAVES);
+    let first = fleet.repository.push("first");
+    fleet.repository.tag("v1", &first, Some(&anna), &[]);
+    fleet.repository.write("fleet.yaml", "kind: Fleet\n");
+    fleet.repository.push("slip");
+    fleet.begin();
+    fleet.until("one below the slip", |fleet| is_done(fleet, &first) && fleet.on(&first) == 2);
     fleet.end();
 }
 
