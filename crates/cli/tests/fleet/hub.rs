@@ -202,6 +202,13 @@ impl Hub {
         machines.iter().find(|machine| machine["name"] == name).cloned().unwrap_or(Value::Null)
     }
 
+    /// The number of what a machine is told, which grows.
+    pub(crate) fn target(&self, name: &str) -> u64 {
+        let said = self.rig.must(&["hub", "machine", "describe", name, "-o", "json"]);
+        let said: Value = serde_json::from_str(&said).unwrap();
+        said["target"].as_u64().unwrap_or_else(|| panic!("{name} is told nothing: {said}"))
+    }
+
     /// Waits until a machine is in this state with this commit, as this process of the hub heard.
     pub(crate) fn sees(&self, name: &str, state: &str, commit: &str) {
         self.patiently(&format!("{name} is {state} with {commit}"), || {

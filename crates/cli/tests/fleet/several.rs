@@ -1,7 +1,7 @@
 //! Several processes of a hub on one PostgreSQL, any of which may be killed.
 
 use crate::{
-    hub::{Hub, fleet, rollout, web},
+    hub::{Hub, broken_web, fleet, rollout, web},
     machine::Machine,
 };
 use abide_lab::Postgres;
@@ -58,7 +58,27 @@ fn processes_die_and_no_budget_is_exceeded() {
     });
     // Whoever is asked knows the same.
     hubs.iter().for_each(|hub| hub.tells("till-1", &newest));
+    retries_are_carried_out(&hubs, &newest);
     machines.into_iter().for_each(Machine::end);
+}
+
+/// Who leads tries a bad commit again, whichever process was asked: of two, one doesn't lead.
+fn retries_are_carried_out(hubs: &[Hub], good: &str) {
+    let names: Vec<String> = (1..=MACHINES).map(|n| format!("till-{n}")).collect();
+    let before: Vec<u64> = names.iter().map(|name| hubs[0].target(name)).collect();
+    hubs[0].repository.write("base/web.yaml", &broken_web());
+    hubs[0].repository.land("it can't start");
+    hubs[0].rollout_is("stopped");
+    names.iter().for_each(|name| hubs[0].tells(name, good));
+    let was_told = |(name, before): &(&String, u64)| hubs[0].target(name) != *before;
+    let told: Vec<&String> = names.iter().zip(before).filter(was_told).map(|(name, _)| name).collect();
+    let [bad] = told[..] else { panic!("{told:?} were told what can't start") };
+    for hub in &hubs[..2] {
+        let before = hub.target(bad);
+        hub.rig.must(&["rollout", "retry", bad]);
+        hub.patiently("it is told once more", || hub.target(bad) > before);
+        hub.tells(bad, good);
+    }
 }
 
 /// Ends the watching, also when the test fails: or else that waits for ever.
