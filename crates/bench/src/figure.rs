@@ -27,6 +27,10 @@ pub(crate) enum Unit {
     Mebibytes,
     /// The same, of what is small.
     Kibibytes,
+    /// Of what is sent, by thousands as lines are sold; samples are in bytes.
+    Kilobytes,
+    /// That many.
+    Packets,
     /// Of one core.
     PercentOfCore,
     /// Ours in parts of the peer's.
@@ -82,7 +86,8 @@ impl Unit {
             Self::Kibibytes => sample / 1024.0,
             Self::Mebibytes => sample / f64::from(1 << 20),
             Self::PercentOfCore => sample * 1e2,
-            Self::Times => sample,
+            Self::Kilobytes => sample / 1e3,
+            Self::Packets | Self::Times => sample,
         }
     }
 }
@@ -94,6 +99,8 @@ impl fmt::Display for Unit {
             Self::Microseconds => "µs",
             Self::Kibibytes => "KiB",
             Self::Mebibytes => "MiB",
+            Self::Kilobytes => "kB",
+            Self::Packets => "packets",
             Self::PercentOfCore => "% of a core",
             Self::Times => "×",
         })

@@ -3,7 +3,7 @@
 //! ```text
 //! rows/*.rs  one subject each: does the work again and again ─► samples
 //! world      the machine under it: agent, repository, containers; process: what they use; asker: who asks them;
-//!            fleet: a hub, and crowd: its machines; agent: what is asked of it; cluster, api: an API server with nodes, and who asks it
+//!            fleet: a hub, and crowd: its machines; outpost: a hub behind a cable, and one machine; agent: what is asked of it; cluster, api: an API server with nodes, and who asks it
 //! measure    samples ─► Spread (minimum, median, 99th percentile, maximum); a peer's turns alternate with ours
 //! figure     a Spread, its unit, and what is to be reached
 //! table      rows of figures, as text or JSON
@@ -23,6 +23,7 @@ mod crowd;
 mod figure;
 mod fleet;
 mod measure;
+mod outpost;
 mod process;
 mod programs;
 mod rows;
@@ -30,7 +31,7 @@ mod table;
 mod world;
 
 use clap::{Parser, ValueEnum};
-use rows::{ROWS, Row};
+use rows::{LONG, ROWS, Row};
 use std::process::ExitCode;
 
 /// Why a row could not be measured.
@@ -40,7 +41,7 @@ type Problem = Box<dyn std::error::Error>;
 #[derive(Debug, Parser)]
 #[command(name = "abide-bench")]
 struct Args {
-    /// These rows only
+    /// These rows only; those that take long are taken only so
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Say which rows there are
@@ -80,15 +81,19 @@ fn main() -> ExitCode {
     };
     if args.list {
         ROWS.iter().for_each(|row| println!("{:<9} {}", row.name, row.what));
+        LONG.iter().for_each(|row| println!("{:<9} {} (takes long: only if named)", row.name, row.what));
         return ExitCode::SUCCESS;
     }
-    if let Some(name) = args.names.iter().find(|name| !ROWS.iter().any(|row| row.name == **name)) {
+    let all = || ROWS.iter().chain(LONG);
+    if let Some(name) = args.names.iter().find(|name| !all().any(|row| row.name == **name)) {
         eprintln!("abide-bench: there is no row {name:?}; `--list` says which there are");
         return ExitCode::from(WRONG_USAGE);
     }
     world::clear_away_on_panic();
-    let is_asked = |row: &&Row| args.names.is_empty() || args.names.iter().any(|name| name == row.name);
-    measure_all(ROWS.iter().filter(is_asked), args.output)
+    if args.names.is_empty() {
+        return measure_all(ROWS.iter(), args.output);
+    }
+    measure_all(all().filter(|row| args.names.iter().any(|name| name == row.name)), args.output)
 }
 
 fn measure_all<'r>(rows: impl Iterator<Item = &'r Row>, output: Output) -> ExitCode {

@@ -143,7 +143,8 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    fn document(&self) -> String {
+    /// As it is written.
+    pub(crate) fn document(&self) -> String {
         let Self { name, greeting, .. } = self;
         let mut text = format!(
             "apiVersion: abide.dev/v1alpha1\nkind: Container\nmetadata: {{name: {name}}}\nspec:\n  \

@@ -42,7 +42,7 @@ mod traces;
 
 pub use api_server::{ApiServer, Backup, SYSTEM, assets};
 pub use git_server::{GitServer, TOKEN};
-pub use neighbour::{Answers, Neighbour};
+pub use neighbour::{Answers, END, Neighbour};
 pub use ports::{HostPort, host_port};
 pub use postgres::Postgres;
 pub use programs::{guest, hello};

@@ -1,25 +1,32 @@
 //! Another machine on the network of this one: a network namespace with a cable to it. What it asks comes in from outside, as
 //! a user's requests do.
+//!
+//! The namespace has no name. So it ends with whoever has it open or runs in it, however these end, and its cable with it.
 
 use crate::{
     http::{Connection, Keep},
     ports::{HostPort, host_port},
     run,
 };
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 use std::{
     collections::BTreeMap,
     fs::File,
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    process,
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
+/// How it calls its end of the cable.
+pub const END: &str = "eth0";
+
 /// A machine next to this one, until it is dropped.
 pub struct Neighbour {
-    name: String,
+    space: File,
     host: Ipv4Addr,
+    own: Ipv4Addr,
     // Its number is in the names and addresses, and nobody else's.
     _number: HostPort,
 }
@@ -41,19 +48,27 @@ impl Neighbour {
         // 198.18.0.0/15 is for tests of this kind (RFC 2544). Four addresses each.
         let base = Ipv4Addr::new(198, 18, 0, 0).to_bits() + u32::from(number.number) * 4;
         let [host, own] = [base + 1, base + 2].map(Ipv4Addr::from_bits);
-        let (name, cable) = (format!("lab-{}", number.number), format!("lab{}", number.number));
+        let cable = format!("lab{}", number.number);
+        let neighbour = Self { space: space(), host, own, _number: number };
         let ip = |arguments: &str| run("ip", &arguments.split(' ').collect::<Vec<_>>());
-        ip(&format!("netns add {name}"));
-        let made = Self { name, host, _number: number };
-        let name = &made.name;
-        ip(&format!("link add {cable} type veth peer name eth0 netns {name}"));
+        neighbour.within(|| {
+            ip("link set lo up");
+            ip(&format!("link add {END} type veth peer name {cable} netns {}", process::id()));
+            // Nobody looks for routers of IPv6: what crosses is what somebody asked for.
+            ip(&format!("link set {END} addrgenmode none"));
+            ip(&format!("address add {own}/30 dev {END}"));
+            ip(&format!("link set {END} up"));
+            ip(&format!("route add default via {host}"));
+        });
+        ip(&format!("link set {cable} addrgenmode none"));
         ip(&format!("address add {host}/30 dev {cable}"));
         ip(&format!("link set {cable} up"));
-        ip(&format!("-n {name} address add {own}/30 dev eth0"));
-        ip(&format!("-n {name} link set eth0 up"));
-        ip(&format!("-n {name} link set lo up"));
-        ip(&format!("-n {name} route add default via {host}"));
-        made
+        neighbour
+    }
+
+    /// Its own address.
+    pub fn address(&self) -> Ipv4Addr {
+        self.own
     }
 
     /// A port of this machine, as the neighbour sees it.
@@ -61,11 +76,10 @@ impl Neighbour {
         SocketAddrV4::new(self.host, port).into()
     }
 
-    /// Does something over there.
+    /// Does something over there. Programs that it starts stay there.
     pub fn within<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
-        let space = File::open(format!("/run/netns/{}", self.name)).unwrap();
-        let there = move || {
-            setns(space, CloneFlags::CLONE_NEWNET).unwrap();
+        let there = || {
+            setns(&self.space, CloneFlags::CLONE_NEWNET).unwrap();
             act()
         };
         thread::scope(|scope| scope.spawn(there).join().unwrap())
@@ -92,11 +106,13 @@ impl Neighbour {
     }
 }
 
-impl Drop for Neighbour {
-    fn drop(&mut self) {
-        // Its cable goes with it.
-        run("ip", &["netns", "delete", &self.name]);
-    }
+/// A network namespace of its own.
+fn space() -> File {
+    let made = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        File::open("/proc/thread-self/ns/net").unwrap()
+    });
+    made.join().unwrap()
 }
 
 fn ask(at: SocketAddr, keep: Keep, end: &AtomicBool) -> Answers {

@@ -13,6 +13,7 @@ mod planning;
 mod push;
 mod start;
 mod store;
+mod traffic;
 mod vmm;
 
 use crate::{Problem, figure::Figure, world::Container};
@@ -27,7 +28,7 @@ pub(crate) struct Row {
     pub(crate) measure: fn() -> Result<Vec<Figure>, Problem>,
 }
 
-/// All rows.
+/// Those that are taken unless others are named.
 pub(crate) const ROWS: &[Row] = &[
     planning::ROW,
     parse::ROW,
@@ -44,6 +45,9 @@ pub(crate) const ROWS: &[Row] = &[
     store::ROW,
     hub::ROW,
 ];
+
+/// Those that take so long that they are taken only if they are named.
+pub(crate) const LONG: &[Row] = &[traffic::ROW];
 
 /// So many containers are many.
 const MANY: usize = 100;
