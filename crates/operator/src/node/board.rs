@@ -7,6 +7,7 @@ use super::{
     object::Seen,
     passing::Passing,
     status::{self, Facts},
+    telling::{Telling, Told, What},
 };
 use crate::{
     crd::Status,
@@ -17,16 +18,13 @@ use abide_reconcile::SourceId;
 use abide_spec::{Digest, UnitId};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
-
-/// Happenings that wait to be told; of more, the oldest are dropped.
-const HAPPENINGS_MAX: usize = 256;
 
 /// An object of this node.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,25 +41,6 @@ pub(crate) enum Job {
     Status(Arc<Seen>, Box<Status>),
     /// Our finalizer is to go: nothing of the object is here any more.
     Release(Arc<Seen>),
-}
-
-/// Something to be told as an event.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Told {
-    pub(crate) unit: UnitId,
-    pub(crate) uid: String,
-    pub(crate) what: What,
-    pub(crate) text: String,
-}
-
-/// What is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    Happened(Happened),
-    /// It is mistaken.
-    Rejected,
-    /// The guard asks.
-    Held,
 }
 
 #[derive(Debug)]
@@ -90,7 +69,7 @@ struct State {
     ready: BTreeSet<UnitId>,
     /// Objects that are on their way to that.
     passing: Passing,
-    happenings: VecDeque<Told>,
+    telling: Telling,
     /// What was told of objects' mistakes and of the guard's questions: each once.
     rejected: BTreeMap<UnitId, (What, String)>,
 }
@@ -177,6 +156,7 @@ impl Board {
         while let Some(unit) = state.due.iter().find(|unit| !busy.contains(*unit)).cloned() {
             state.due.remove(&unit);
             if let Some(job) = state.job(&unit, &self.node, now, at) {
+                state.telling.wrote(at);
                 return Some(job);
             }
         }
@@ -188,9 +168,14 @@ impl Board {
         self.lock().passing.wake_at()
     }
 
-    /// What is to be told next.
-    pub(crate) fn happening(&self) -> Option<Told> {
-        self.lock().happenings.pop_front()
+    /// What is to be told as an Event now.
+    pub(crate) fn tell(&self) -> Option<Told> {
+        self.lock().telling.next(Instant::now())
+    }
+
+    /// When there may be something to be told though nothing happens meanwhile.
+    pub(crate) fn tell_at(&self) -> Option<Instant> {
+        self.lock().telling.wake_at()
     }
 }
 
@@ -263,15 +248,9 @@ impl State {
         };
         if self.rejected.get(seen.id()) != Some(&(what, text.clone())) {
             self.rejected.insert(seen.id().clone(), (what, text.clone()));
-            self.tell(Told { unit: seen.id().clone(), uid: seen.object.meta.uid.clone(), what, text });
+            let told = Told { unit: seen.id().clone(), uid: seen.object.meta.uid.clone(), what, text };
+            self.telling.tell(told, Instant::now());
         }
-    }
-
-    fn tell(&mut self, told: Told) {
-        if self.happenings.len() >= HAPPENINGS_MAX {
-            self.happenings.pop_front();
-        }
-        self.happenings.push_back(told);
     }
 }
 
@@ -315,7 +294,7 @@ impl Reporter for Board {
         let mut state = self.lock();
         let Some(subject) = state.subjects.get(unit) else { return };
         let (uid, text) = (subject.seen.object.meta.uid.clone(), text.to_owned());
-        state.tell(Told { unit: unit.clone(), uid, what: What::Happened(what), text });
+        state.telling.tell(Told { unit: unit.clone(), uid, what: What::Happened(what), text }, Instant::now());
         drop(state);
         self.bell.notify_one();
     }

@@ -1,7 +1,7 @@
 //! Events: what a person would want to see, in `kubectl events`. Best effort, and nothing is decided by them.
 
 use super::{
-    board::{Told, What},
+    telling::{Told, What},
     watch::Means,
     write,
 };
@@ -11,7 +11,7 @@ use abide_spec::Kind;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::task::JoinSet;
 
-/// Events that are under way; more are dropped.
+/// Events that are under way at once.
 const UNDER_WAY_MAX: usize = 16;
 
 /// Tells events. The recorder makes one of those that repeat.
@@ -26,11 +26,19 @@ impl Events {
         Self { recorder: Recorder::new(means.client.clone(), reporter), under_way: JoinSet::new() }
     }
 
-    pub(crate) fn tell(&mut self, told: Told) {
-        while self.under_way.try_join_next().is_some() {}
-        if self.under_way.len() >= UNDER_WAY_MAX {
-            return;
+    /// Whether one more may be told now.
+    pub(crate) fn is_free(&self) -> bool {
+        self.under_way.len() < UNDER_WAY_MAX
+    }
+
+    /// Waits until one of those that are under way is through.
+    pub(crate) async fn next_through(&mut self) {
+        if self.under_way.join_next().await.is_none() {
+            std::future::pending::<()>().await;
         }
+    }
+
+    pub(crate) fn tell(&mut self, told: Told) {
         let Some(event) = event(&told) else { return };
         let recorder = self.recorder.clone();
         self.under_way.spawn(async move {
@@ -43,31 +51,32 @@ impl Events {
 
 /// The event of what happened: its kind, its reason, and what was being done.
 fn event(told: &Told) -> Option<Event> {
-    // Nothing is pulled for a volume.
-    let is_pulled = told.unit.kind != Kind::Volume;
-    use EventType::{Normal, Warning};
-    let (type_, reason, action) = match told.what {
-        What::Rejected => (Warning, "Rejected", "Judge"),
-        What::Held => (Warning, "Held", "Judge"),
+    // Nothing is pulled or started for a volume: that it serves is all there is to say.
+    let runs = told.unit.kind != Kind::Volume;
+    let (reason, action) = match told.what {
+        What::Rejected => ("Rejected", "Judge"),
+        What::Held => ("Held", "Judge"),
         What::Happened(happened) => match happened {
-            Happened::Preparing if is_pulled => (Normal, "Pulling", "Prepare"),
-            Happened::Prepared if is_pulled => (Normal, "Pulled", "Prepare"),
-            Happened::Started => (Normal, "Started", "Start"),
-            Happened::Serving => (Normal, "Serving", "Activate"),
-            Happened::Updated => (Normal, "Updated", "Update"),
-            Happened::Stopped => (Normal, "Stopped", "Stop"),
-            Happened::Killing => (Warning, "Killing", "Kill"),
-            Happened::Exited => (Warning, "Exited", "Watch"),
-            Happened::Completed => (Normal, "Completed", "Watch"),
-            Happened::TakenBack => (Warning, "TakenBack", "Judge"),
-            Happened::Removed => (Normal, "Removed", "Remove"),
-            Happened::Failed => (Warning, "Failed", "Reconcile"),
+            Happened::Preparing if runs => ("Pulling", "Prepare"),
+            Happened::Prepared if runs => ("Pulled", "Prepare"),
+            Happened::Started if runs => ("Started", "Start"),
+            Happened::Serving => ("Serving", "Activate"),
+            Happened::Updated => ("Updated", "Update"),
+            Happened::Stopped => ("Stopped", "Stop"),
+            Happened::Killing => ("Killing", "Kill"),
+            Happened::Exited => ("Exited", "Watch"),
+            Happened::Completed => ("Completed", "Watch"),
+            Happened::TakenBack => ("TakenBack", "Judge"),
+            Happened::Removed => ("Removed", "Remove"),
+            Happened::Failed => ("Failed", "Reconcile"),
             // What ends them is told.
-            Happened::Preparing | Happened::Prepared | Happened::Starting | Happened::Stopping => return None,
+            Happened::Preparing | Happened::Prepared | Happened::Starting | Happened::Started | Happened::Stopping => {
+                return None;
+            }
         },
     };
     Some(Event {
-        type_,
+        type_: if told.what.is_warning() { EventType::Warning } else { EventType::Normal },
         reason: reason.to_owned(),
         note: Some(api::note(&told.text)),
         action: action.to_owned(),

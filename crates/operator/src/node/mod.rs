@@ -12,7 +12,8 @@
 //! | `follower` | the one task that knows the cluster: world → wish |
 //! | `snapshot`, `source` | wishes on disk, and on their way to the agent |
 //! | `board`, `status`, `passing` | how objects stand, what their status says, and what isn't worth saying |
-//! | `writer`, `write`, `event` | what is written: status, our finalizer, events |
+//! | `telling` | what is said as Events, and when |
+//! | `writer`, `write`, `event` | what is written: status, our finalizer, Events |
 //! | `lease` | that the node's agent is there |
 
 mod board;
@@ -24,6 +25,7 @@ mod passing;
 mod snapshot;
 mod source;
 mod status;
+mod telling;
 mod trouble;
 mod watch;
 mod write;

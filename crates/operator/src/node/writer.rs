@@ -43,7 +43,9 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
     let mut delays = DefaultBackoff::default();
     let mut not_before = Instant::now();
     loop {
-        while let Some(told) = board.happening() {
+        while events.is_free()
+            && let Some(told) = board.tell()
+        {
             events.tell(told);
         }
         let is_late = Instant::now() >= not_before;
@@ -71,6 +73,8 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
                 }
             }
             () = board.bell.notified() => {}
+            () = events.next_through() => {}
+            () = api::until(board.tell_at()), if events.is_free() => {}
             () = sleep_until(not_before), if !is_late => {}
             () = api::until(board.wake_at()), if is_late && writes.len() < WRITES_MAX => {}
         }
