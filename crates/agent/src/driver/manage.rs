@@ -252,15 +252,18 @@ impl Driver {
         });
     }
 
-    /// Opens the journal of a source that was never heard of, and checks what its owner wrote.
+    /// Opens a source as its owner wrote it, and its journal if it was never heard of. What is known of it is not said again:
+    /// what it may refer to may be another by now.
     fn prepare_source(
         &self,
         id: SourceId,
         spec: SourceSpec,
         then: impl FnOnce(&mut Driver, Result<Opened, Fault>) + Send + 'static,
     ) {
-        let is_known = self.followed.contains_key(&id);
-        let opening = Opening { id: id.clone(), spec, said: None, keep: Vec::new() };
+        let known = self.followed.get(&id);
+        let is_known = known.is_some();
+        let keep = known.map(|followed| followed.state.keep()).unwrap_or_default();
+        let opening = Opening { id: id.clone(), spec, said: None, keep };
         self.call(
             move |means| {
                 let opened = means.factory.open(&opening)?;

@@ -124,7 +124,7 @@ fn what_a_repository_has_an_object_does_not_get() {
 #[test]
 fn who_is_mistaken_is_told_and_hurts_nobody() {
     let server = cluster();
-    let node = Node::started(&server, "n1");
+    let mut node = Node::started(&server, "n1");
     server.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: words}, data: {greeting: one}}");
     let named = node.web("web", "x", "").replace("{value: x}", "{configMap: words, key: greeting}");
     server.apply(&named);
@@ -150,5 +150,14 @@ fn who_is_mistaken_is_told_and_hurts_nobody() {
         events.contains("there is no ConfigMap").then_some(events)
     });
     assert!(events.contains("Started"), "{events}");
+
+    // What is kept of it is known to an agent that is started with other grants, too.
+    node.kill();
+    let shared = "  volumes: [{mountPath: /shared, hostPath: /usr/share, readOnly: true}]\n";
+    server.apply(&node.web("granted", "x", shared));
+    node.write_source("/usr/share");
+    node.start();
+    wait(&node, &server, "Container/granted", "Ready");
+    assert_eq!(node.pid("Container/web"), pid);
     node.end(&server);
 }

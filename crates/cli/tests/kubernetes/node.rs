@@ -49,14 +49,20 @@ impl Node {
             oci::hello().write_layout(&images.join("hello"), "hello");
             images
         });
-        let source = format!(
-            "apiVersion: abide.dev/v1alpha1\nkind: Source\nmetadata: {{name: kubernetes}}\nspec:\n  kubernetes: {{node: {name}}}\n  grants: {{hostPaths: [{:?}, {images:?}]}}\n",
-            rig.path("")
-        );
-        fs::write(rig.path("source.yaml"), source).unwrap();
         let mut node = Self { rig, name: name.to_owned(), images, kubeconfig };
+        node.write_source("/nothing/else");
         node.start();
         node
+    }
+
+    /// What the agent follows from its next start on, and whose files objects may have: the rig's, the images, and this folder's.
+    pub(crate) fn write_source(&self, folder: &str) {
+        let (rig, images) = (self.rig.path(""), &self.images);
+        let source = format!(
+            "apiVersion: abide.dev/v1alpha1\nkind: Source\nmetadata: {{name: kubernetes}}\nspec:\n  kubernetes: {{node: {}}}\n  grants: {{hostPaths: [{rig:?}, {images:?}, {folder}]}}\n",
+            self.name
+        );
+        fs::write(self.rig.path("source.yaml"), source).unwrap();
     }
 
     /// Starts the agent again.
