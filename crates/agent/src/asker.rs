@@ -22,7 +22,7 @@ impl Asker {
         let Answer::Replies(replies) = ask(&self.0, request).await? else { return None };
         replies.into_iter().find_map(|reply| match reply {
             Reply::Done { message } => Some(Ok(message)),
-            Reply::Refused { message } => Some(Err(message)),
+            Reply::Refused { message } | Reply::Failed { message } => Some(Err(message)),
             _ => None,
         })
     }

@@ -10,6 +10,7 @@ use std::{
     fmt, io,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -23,7 +24,9 @@ const KEEP_AGAIN: Duration = Duration::from_secs(10);
 pub(crate) struct Listener {
     /// What it says comes with this number: an earlier listener of the source may have spoken last.
     pub(crate) number: u64,
-    pub(crate) wake: Arc<dyn Fn() + Send + Sync>,
+    wake: Box<dyn Fn() + Send + Sync>,
+    /// How often somebody asked for a look.
+    asked: Arc<AtomicU64>,
     contact: Option<Box<dyn Fn() -> api::Contact + Send>>,
     /// The thread notices when it is dropped.
     stop: Option<Sender<()>>,
@@ -38,20 +41,34 @@ impl Listener {
         inbox: Inbox,
     ) -> io::Result<Self> {
         let (stop, stopped) = channel();
+        let asked = Arc::new(AtomicU64::new(0));
         let Opened { mut source, wake, reporter: _, contact } = opened;
-        let attend =
-            Listening { id: id.clone(), stopped: Mutex::new(stopped), inbox: inbox.clone(), pause: Pause::default() };
-        let say = move |result| drop(inbox.send(Message::Said { source: id.clone(), listener: number, result }));
+        let attend = Listening {
+            id,
+            number,
+            stopped: Mutex::new(stopped),
+            asked: Arc::clone(&asked),
+            look: Mutex::default(),
+            inbox,
+            pause: Pause::default(),
+        };
         thread::Builder::new().name("source".to_owned()).spawn(move || {
             while !attend.is_cancelled() {
                 match source.next(&attend) {
-                    Ok(revision) => keep(&revision, &means, &attend, &say),
+                    Ok(revision) => keep(&revision, &means, &attend),
                     Err(Fault::Cancelled) => {}
-                    Err(fault) => say(Err(fault)),
+                    Err(fault) => attend.say(Err(fault)),
                 }
             }
         })?;
-        Ok(Self { number, wake: wake.into(), contact, stop: Some(stop) })
+        Ok(Self { number, wake, asked, contact, stop: Some(stop) })
+    }
+
+    /// Makes it look now. What a look finds that begins from now on is said with this number, or a higher one.
+    pub(crate) fn wake(&self) -> u64 {
+        let look = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        (self.wake)();
+        look
     }
 
     /// What is known of who says it.
@@ -74,11 +91,11 @@ impl fmt::Debug for Listener {
 }
 
 /// Says a revision as soon as its files are kept. The source won't say it again, so this goes on until it succeeds.
-fn keep(revision: &Revision, means: &Means, attend: &Listening, say: &impl Fn(Result<Revision, Fault>)) {
+fn keep(revision: &Revision, means: &Means, attend: &Listening) {
     loop {
         match means.kept(Ok(revision.clone())) {
-            Ok(revision) => return say(Ok(revision)),
-            Err(fault) => say(Err(fault)),
+            Ok(revision) => return attend.say(Ok(Some(revision))),
+            Err(fault) => attend.say(Err(fault)),
         }
         if attend.wait(KEEP_AGAIN) {
             return;
@@ -89,8 +106,12 @@ fn keep(revision: &Revision, means: &Means, attend: &Listening, say: &impl Fn(Re
 /// Who waits for a source in the loop's place.
 struct Listening {
     id: SourceId,
+    number: u64,
     /// Only this thread takes the lock: it is there because who attends must be `Sync`, and a receiver isn't.
     stopped: Mutex<Receiver<()>>,
+    asked: Arc<AtomicU64>,
+    /// How often a look had been asked for when the present one began; none of a source that doesn't tell.
+    look: Mutex<Option<u64>>,
     inbox: Inbox,
     pause: Pause,
 }
@@ -100,6 +121,11 @@ impl Listening {
     fn wait(&self, at_most: Duration) -> bool {
         let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         stopped.recv_timeout(at_most) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    fn say(&self, result: Result<Option<Revision>, Fault>) {
+        let look = *self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.inbox.send(Message::Said { source: self.id.clone(), listener: self.number, look, result }));
     }
 }
 
@@ -112,5 +138,13 @@ impl Attend for Listening {
 
     fn is_cancelled(&self) -> bool {
         self.wait(Duration::ZERO) || self.inbox.is_closed()
+    }
+
+    fn looks(&self) {
+        *self.look.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.asked.load(Ordering::SeqCst));
+    }
+
+    fn found_nothing(&self) {
+        self.say(Ok(None));
     }
 }

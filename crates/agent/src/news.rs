@@ -22,6 +22,19 @@ pub(crate) enum News {
     Happened(Happening),
     /// What became of a source's newest commit.
     Ended(SourceId, Outcome),
+    Looked(Looked),
+}
+
+/// A source was looked at.
+#[derive(Clone, Debug)]
+pub(crate) struct Looked {
+    pub(crate) source: SourceId,
+    /// After it had been asked for so often.
+    pub(crate) number: u64,
+    /// The commit that is in force or on its way there; empty if there is none.
+    pub(crate) coming: String,
+    /// Why it could not be looked at.
+    pub(crate) trouble: Option<String>,
 }
 
 /// The last happenings, and the way to all listeners.
@@ -85,5 +98,9 @@ impl Ring {
 
     pub(crate) fn end(&mut self, source: &SourceId, outcome: Outcome) {
         drop(self.listeners.send(News::Ended(source.clone(), outcome)));
+    }
+
+    pub(crate) fn looked(&mut self, looked: Looked) {
+        drop(self.listeners.send(News::Looked(looked)));
     }
 }

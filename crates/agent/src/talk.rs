@@ -12,7 +12,7 @@
 use crate::{
     api::{Happening, Outcome, Reply, Request, Snapshot, UnitStatus},
     driver::{Inbox, Message},
-    news::News,
+    news::{Looked, News},
     port::Inspector,
 };
 use abide_reconcile::{InstanceId, SourceId, UnitId};
@@ -62,6 +62,8 @@ pub(crate) enum Until {
     Seen {
         source: SourceId,
         commit: String,
+        /// The look that will tell, if it is a source that tells.
+        look: u64,
         /// How long to wait for that.
         within: Duration,
         /// What to say if it doesn't come.
@@ -99,8 +101,8 @@ pub(crate) async fn converse(
             match until {
                 Until::HangUp => go_on(news, to).await,
                 Until::Ended(commits) => Following { commits, unseen: None, inbox, to }.follow(news).await,
-                Until::Seen { source, commit, within, or } => {
-                    let unseen = Some((Instant::now() + within, *or));
+                Until::Seen { source, commit, look, within, or } => {
+                    let unseen = Some(Unseen { look, deadline: Instant::now() + within, or: *or, trouble: None });
                     Following { commits: [(source, commit)].into(), unseen, inbox, to }.follow(news).await
                 }
             }
@@ -120,7 +122,7 @@ async fn say(to: &mpsc::Sender<Reply>, reply: Reply) -> Result<(), HungUp> {
 }
 
 fn ending() -> Reply {
-    Reply::Refused { message: "the agent is ending; what runs, runs on".to_owned() }
+    Reply::Failed { message: "the agent is ending; what runs, runs on".to_owned() }
 }
 
 /// All that happens, until who asked hangs up.
@@ -132,8 +134,42 @@ async fn go_on(mut news: broadcast::Receiver<News>, to: &mpsc::Sender<Reply>) ->
         };
         match heard {
             Ok(News::Happened(happening)) => say(to, Reply::Happened(happening)).await?,
-            Ok(News::Ended(..)) | Err(RecvError::Lagged(_)) => {}
+            Ok(News::Ended(..) | News::Looked(_)) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return say(to, ending()).await,
+        }
+    }
+}
+
+/// A commit that its source has yet to come to.
+struct Unseen {
+    /// The look that will tell whether it does.
+    look: u64,
+    /// A source that doesn't tell has until then.
+    deadline: Instant,
+    /// What to say if it doesn't come.
+    or: Reply,
+    /// Why the source can't be looked at.
+    trouble: Option<String>,
+}
+
+impl Unseen {
+    /// What is said where the commit didn't come. That it was there before is known also of a source out of reach.
+    fn over(self, source: &SourceId, commit: &str, coming: Option<&str>) -> Reply {
+        let short = format!("{commit:.12}");
+        match (self.or, self.trouble, coming) {
+            (Reply::Outcome(outcome), ..) => Reply::Outcome(outcome),
+            (_, Some(trouble), _) => Reply::Failed { message: format!("commit {short} has not come: {trouble}") },
+            (_, None, Some("")) => Reply::Refused {
+                message: format!(
+                    "source {source} was looked at just now, and has neither commit {short} nor any other"
+                ),
+            },
+            (_, None, Some(coming)) => Reply::Refused {
+                message: format!(
+                    "source {source} was looked at just now: it is at commit {coming:.12}, and neither is nor was at {short}"
+                ),
+            },
+            (or, None, None) => or,
         }
     }
 }
@@ -142,8 +178,8 @@ async fn go_on(mut news: broadcast::Receiver<News>, to: &mpsc::Sender<Reply>) ->
 struct Following<'a> {
     /// Those of which it isn't known.
     commits: BTreeMap<SourceId, String>,
-    /// Until when their sources must have come to them, and what to say if they don't; none if they are at them.
-    unseen: Option<(Instant, Reply)>,
+    /// None if their sources are at them.
+    unseen: Option<Unseen>,
     inbox: &'a Inbox,
     to: &'a mpsc::Sender<Reply>,
 }
@@ -151,19 +187,17 @@ struct Following<'a> {
 impl Following<'_> {
     async fn follow(mut self, mut news: broadcast::Receiver<News>) -> Result<(), HungUp> {
         while !self.commits.is_empty() {
-            let deadline = self.unseen.as_ref().map(|(deadline, _)| *deadline);
+            let deadline = self.unseen.as_ref().map(|unseen| unseen.deadline);
             let heard = tokio::select! {
                 () = self.to.closed() => return Err(HungUp),
                 heard = news.recv() => Some(heard),
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => None,
             };
-            let Some(heard) = heard else {
-                let or = self.unseen.take().map(|(_, or)| or);
-                return say(self.to, or.unwrap_or_else(ending)).await;
-            };
+            let Some(heard) = heard else { return self.never_came(None).await };
             match heard {
                 Ok(News::Happened(happening)) => self.happened(happening).await?,
                 Ok(News::Ended(source, outcome)) => self.ended(&source, outcome).await?,
+                Ok(News::Looked(looked)) => self.looked(looked).await?,
                 // What was missed may have been the end.
                 Err(RecvError::Lagged(_)) => self.ask_again().await?,
                 Err(RecvError::Closed) => return say(self.to, ending()).await,
@@ -182,9 +216,30 @@ impl Following<'_> {
         if is_at {
             self.unseen = None;
         }
+        let Some(unseen) = &mut self.unseen else { return say(self.to, Reply::Happened(happening)).await };
         // A source that can't be read is why the commit doesn't come.
-        let is_why = happening.unit.is_none() && happening.kind == "failed";
-        if self.unseen.is_none() || is_why { say(self.to, Reply::Happened(happening)).await } else { Ok(()) }
+        if happening.unit.is_none() && happening.kind == "failed" {
+            unseen.trouble = Some(happening.text);
+        }
+        Ok(())
+    }
+
+    /// What comes of a look that began after this was asked is known: the commit is coming, or it isn't there.
+    async fn looked(&mut self, looked: Looked) -> Result<(), HungUp> {
+        let Some(unseen) = self.unseen.as_mut().filter(|unseen| looked.number >= unseen.look) else { return Ok(()) };
+        let Some(commit) = self.commits.get(&looked.source) else { return Ok(()) };
+        if looked.coming.starts_with(commit.as_str()) {
+            self.unseen = None;
+            return Ok(());
+        }
+        unseen.trouble = looked.trouble;
+        self.never_came(Some(&looked.coming)).await
+    }
+
+    async fn never_came(&mut self, coming: Option<&str>) -> Result<(), HungUp> {
+        let unseen = self.unseen.take().zip(self.commits.pop_first());
+        let over = unseen.map(|(unseen, (source, commit))| unseen.over(&source, &commit, coming));
+        say(self.to, over.unwrap_or_else(ending)).await
     }
 
     async fn ended(&mut self, source: &SourceId, outcome: Outcome) -> Result<(), HungUp> {

@@ -93,6 +93,7 @@ impl Last {
     fn answer(self) -> Result<Reply, Failure> {
         match self.reply {
             Some(Reply::Refused { message }) => Err(Failure::refused(message)),
+            Some(Reply::Failed { message }) => Err(Failure::failed(message)),
             Some(reply) => Ok(reply),
             None => Err(Failure::failed("the agent does not answer: what it prints may say why")),
         }

@@ -12,7 +12,7 @@ use abide_agent::api::{Happening, Reply, Request};
 use std::ops::ControlFlow;
 
 pub(crate) fn run(here: &Here, command: &Events) -> Done {
-    let mut refused = None;
+    let mut failure = None;
     let style = Style::of_output();
     let Some(agent) = Client::connect(&here.paths.agent_socket())? else {
         let command = here.command("agent");
@@ -21,12 +21,13 @@ pub(crate) fn run(here: &Here, command: &Events) -> Done {
     agent.ask(Request::Events { follow: command.follow }, &mut |heard| {
         match heard {
             Heard::Reply(Reply::Happened(happening)) => return show(&happening, command.output.format, style),
-            Heard::Reply(Reply::Refused { message }) => refused = Some(message),
+            Heard::Reply(Reply::Refused { message }) => failure = Some(Failure::refused(message)),
+            Heard::Reply(Reply::Failed { message }) => failure = Some(Failure::failed(message)),
             _ => {}
         }
         ControlFlow::Continue(())
     })?;
-    refused.map_or(Ok(Exit::Done), |message| Err(Failure::refused(message)))
+    failure.map_or(Ok(Exit::Done), Err)
 }
 
 /// A line each, also of JSON, so that a program can read them as they come.

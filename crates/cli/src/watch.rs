@@ -27,13 +27,13 @@ pub(crate) struct Watch {
     live: Live,
     outcomes: Vec<Outcome>,
     words: Vec<String>,
-    refused: Option<String>,
+    failure: Option<Failure>,
 }
 
 impl Watch {
     pub(crate) fn new(format: Format) -> Self {
         let to = if format == Format::Text { To::Output } else { To::Error };
-        Self { format, live: Live::new(to), outcomes: Vec::new(), words: Vec::new(), refused: None }
+        Self { format, live: Live::new(to), outcomes: Vec::new(), words: Vec::new(), failure: None }
     }
 
     pub(crate) fn hear(&mut self, heard: Heard) -> ControlFlow<()> {
@@ -41,7 +41,8 @@ impl Watch {
             Heard::Reply(Reply::Happened(happening)) => self.live.hear(&happening),
             Heard::Reply(Reply::Outcome(outcome)) => self.outcomes.push(outcome),
             Heard::Reply(Reply::Done { message }) => self.words.push(message),
-            Heard::Reply(Reply::Refused { message }) => self.refused = Some(message),
+            Heard::Reply(Reply::Refused { message }) => self.failure = Some(Failure::refused(message)),
+            Heard::Reply(Reply::Failed { message }) => self.failure = Some(Failure::failed(message)),
             // Not to what is waited for.
             Heard::Reply(Reply::Snapshot(_) | Reply::Preview(_) | Reply::Sources { .. }) => {}
             Heard::Silence => self.live.sign_of_life(),
@@ -52,8 +53,8 @@ impl Watch {
     /// Shows how it ended.
     pub(crate) fn end(mut self, by: By) -> Done {
         self.live.end();
-        if let Some(message) = self.refused {
-            return Err(Failure::refused(message));
+        if let Some(failure) = self.failure {
+            return Err(failure);
         }
         let style = Style::of_output();
         let words = self.words.iter().cloned();

@@ -12,6 +12,7 @@ use crate::{
     tags::Tags,
     upload_pack::Refs,
 };
+use abide_reconcile::with_causes;
 use git2::{ErrorCode, Oid, PackBuilder, Repository, RepositoryOpenFlags};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -118,7 +119,7 @@ fn exit(result: Result<(), JobError>) -> ExitCode {
             | JobError::Cache(CacheError::Objects { .. } | CacheError::Pack(_) | CacheError::Incomplete { .. })
     );
     // Whoever doesn't listen any more has his reasons.
-    drop(send(&Answer::Failed { why: error.to_string(), is_cache_damaged }));
+    drop(send(&Answer::Failed { why: with_causes(&error), is_cache_damaged }));
     ExitCode::FAILURE
 }
 

@@ -371,11 +371,13 @@ impl Source for GitSource {
             }
             self.has_looked = true;
             self.watch.begin();
+            // Not before: who asks in between would have its hint taken, and no look that counts for it.
+            attend.looks();
             let looked = self.look(attend);
             self.is_failed = looked.is_err();
             match looked {
                 Ok(Some(revision)) => return Ok(revision),
-                Ok(None) => {}
+                Ok(None) => attend.found_nothing(),
                 Err(LookError::Cancelled) => return Err(Fault::Cancelled),
                 Err(error) => return Err(Fault::Again(error.to_string().into())),
             }

@@ -41,6 +41,12 @@ pub trait Attend: Sync {
 
     /// Whether to give up at the next good moment, with [`Fault::Cancelled`].
     fn is_cancelled(&self) -> bool;
+
+    /// A source that can tell begins to look: what it finds is how things stand after all that was asked so far.
+    fn looks(&self) {}
+
+    /// And there was nothing new.
+    fn found_nothing(&self) {}
 }
 
 /// How far a long call is.

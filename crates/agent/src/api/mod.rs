@@ -137,8 +137,13 @@ pub enum Reply {
         /// What was done.
         message: String,
     },
-    /// It was not done.
+    /// It was not done, and is not to be as it was asked.
     Refused {
+        /// Why, and what to do.
+        message: String,
+    },
+    /// It could not be done: what it takes is out of reach or out of order. It may work another time.
+    Failed {
         /// Why, and what to do.
         message: String,
     },

@@ -4,7 +4,7 @@
 
 use super::{
     Driver,
-    requests::{say, send},
+    requests::{No, say, send},
     sources::begin,
 };
 use crate::{
@@ -31,7 +31,7 @@ impl Driver {
                     }
                     driver.down_next(answer, volumes, BTreeMap::new());
                 }
-                Err(fault) => say(answer, Err(format!("what runs could not be looked at: {fault}"))),
+                Err(fault) => say(answer, Err(No::Failed(format!("what runs could not be looked at: {fault}")))),
             },
         );
     }
@@ -53,13 +53,13 @@ impl Driver {
                         left.insert(id, volumes);
                         driver.down_next(answer, left, stopping);
                     }
-                    Err(fault) => say(answer, Err(fault.to_string())),
+                    Err(fault) => say(answer, Err(fault.into())),
                 },
             );
         }
         self.write(&id.clone(), Record::Suspended { how: Suspension::Down }, move |driver, written| {
             if let Err(fault) = written {
-                return say(answer, Err(fault.to_string()));
+                return say(answer, Err(fault.into()));
             }
             stopping.extend(driver.put_down(&id, volumes));
             driver.down_next(answer, left, stopping);

@@ -50,7 +50,7 @@ impl Driver {
         let is_look = matches!(asked.request, Request::Get | Request::Preview { .. } | Request::SourcesOf { .. });
         if self.reach == Reach::Look && !is_look {
             let message = "this is only a look: nothing is done or written".to_owned();
-            return refuse(asked, message);
+            return answer(asked, Reply::Refused { message });
         }
         if needs(&asked.request) <= self.known() {
             return self.asked(asked);
@@ -68,7 +68,7 @@ impl Driver {
         for asked in std::mem::take(&mut self.early.waiting) {
             match needs(&asked.request) <= known {
                 true => self.asked(asked),
-                false if is_late => refuse(asked, self.why_so_late()),
+                false if is_late => answer(asked, Reply::Failed { message: self.why_so_late() }),
                 false => self.early.waiting.push(asked),
             }
         }
@@ -112,7 +112,7 @@ fn needs(request: &Request) -> Needs {
     }
 }
 
-fn refuse(asked: Asked, message: String) {
+fn answer(asked: Asked, reply: Reply) {
     // Who asked may have hung up.
-    drop(asked.answer.send(Answer::Replies(vec![Reply::Refused { message }])));
+    drop(asked.answer.send(Answer::Replies(vec![reply])));
 }

@@ -142,6 +142,10 @@ impl Driver {
     /// or its time is up.
     fn hopeless(&self, now: Time, id: &SourceId, told: &Told) -> Option<String> {
         told.complete.as_ref()?;
+        // A full disk, as a rule: it is tried again, and nobody knows when it works.
+        if let Some(why) = &self.followed.get(id)?.desk.unwritten {
+            return Some(why.clone());
+        }
         let in_force = self.core.source_status(id)?.in_force.map(|(generation, _)| generation);
         let plan = self.core.plan();
         let waiting = plan.waiting.into_iter().filter(|(unit, _)| self.core.source_of(unit) == Some(id));

@@ -23,13 +23,13 @@ impl Driver {
     pub(super) fn add_source(&mut self, answer: Respond, name: &str, spec: SourceSpec) {
         let id = match name.parse() {
             Ok(name) => SourceId(name),
-            Err(error) => return say(answer, Err(format!("{error}"))),
+            Err(error) => return say(answer, Err(error.to_string().into())),
         };
         let kept = spec.clone();
         self.prepare_source(id.clone(), spec, move |driver, opened| {
             let opened = match opened {
                 Ok(opened) => opened,
-                Err(fault) => return say(answer, Err(fault.to_string())),
+                Err(fault) => return say(answer, Err(fault.into())),
             };
             let mut records = vec![Record::Registered { spec: Box::new(kept), origin: Origin::Followed }];
             let state = driver.followed.get(&id).map(|followed| &followed.state);
@@ -63,7 +63,7 @@ impl Driver {
         tokio::spawn(async move {
             if let Ok(Answer::Replies(replies)) = answered.await {
                 for reply in replies {
-                    if let Reply::Refused { message } = reply {
+                    if let Reply::Refused { message } | Reply::Failed { message } = reply {
                         tracing::error!(source = %id, message, "the source that this agent is there for can't be followed");
                     }
                 }
@@ -74,7 +74,7 @@ impl Driver {
     pub(super) fn remove_source(&mut self, answer: Respond, name: &str) {
         let id = match self.registered(Some(name)) {
             Ok(id) => id,
-            Err(text) => return say(answer, Err(text)),
+            Err(text) => return say(answer, Err(text.into())),
         };
         self.write(&id.clone(), Record::Withdrawn, move |driver, written| {
             if written.is_ok() {
@@ -87,7 +87,7 @@ impl Driver {
     pub(super) fn suspend(&mut self, answer: Respond, name: &str) {
         let id = match self.registered(Some(name)) {
             Ok(id) => id,
-            Err(text) => return say(answer, Err(text)),
+            Err(text) => return say(answer, Err(text.into())),
         };
         let suspension = self.followed.get(&id).map(|followed| followed.state.suspension);
         if suspension != Some(Suspension::No) {
@@ -107,7 +107,7 @@ impl Driver {
     pub(super) fn resume(&mut self, answer: Respond, name: &str) {
         let id = match self.registered(Some(name)) {
             Ok(id) => id,
-            Err(text) => return say(answer, Err(text)),
+            Err(text) => return say(answer, Err(text.into())),
         };
         let Some(followed) = self.followed.get(&id) else { return };
         let mut records = Vec::new();
@@ -131,7 +131,7 @@ impl Driver {
             },
             move |driver, reopened| match reopened.transpose() {
                 Ok(revision) => driver.resume_with(answer, id, records, revision),
-                Err(fault) => say(answer, Err(fault.to_string())),
+                Err(fault) => say(answer, Err(fault.into())),
             },
         );
     }
@@ -166,17 +166,17 @@ impl Driver {
         });
         let (id, target, over, spec) = match chosen {
             Ok(chosen) => chosen,
-            Err(text) => return say(answer, Err(text)),
+            Err(text) => return say(answer, Err(text.into())),
         };
         let asked = id.clone();
         self.call(
             move |means| means.kept(means.factory.reopen(&asked, &spec, &target)),
             move |driver, reopened| match reopened {
                 Ok(Revision { wish: Wish::Refused(why), commit, .. }) => {
-                    say(answer, Err(format!("commit {commit:.12} can't be in force: {why}")));
+                    say(answer, Err(format!("commit {commit:.12} can't be in force: {why}").into()));
                 }
                 Ok(revision) => driver.pin(answer, id, revision, over),
-                Err(fault) => say(answer, Err(fault.to_string())),
+                Err(fault) => say(answer, Err(fault.into())),
             },
         );
     }
@@ -185,7 +185,7 @@ impl Driver {
         let record = Record::Pinned { commit: revision.commit.clone(), over };
         self.write(&id.clone(), record, move |driver, written| {
             if let Err(fault) = written {
-                return say(answer, Err(fault.to_string()));
+                return say(answer, Err(fault.into()));
             }
             let commit = revision.commit.clone();
             driver.wait_to_tell(&id, Waiting { revision, by: By::Person });
@@ -196,18 +196,21 @@ impl Driver {
     pub(super) fn apply(&mut self, answer: Respond, source: &str, path: String, mut spec: SourceSpec) {
         let id = match source.parse() {
             Ok(name) => SourceId(name),
-            Err(error) => return say(answer, Err(format!("{error}"))),
+            Err(error) => return say(answer, Err(error.to_string().into())),
         };
         if !Path::new(&path).is_absolute() {
-            return say(answer, Err(format!("{path:?} is no absolute path")));
+            return say(answer, Err(format!("{path:?} is no absolute path").into()));
         }
         let registered = self.followed.get(&id).and_then(|followed| followed.state.registered.as_ref());
         if let Some((other, Origin::Followed)) = registered {
             let text = format!("source {id} follows {}: apply the folder under another name", other.follow);
-            return say(answer, Err(text));
+            return say(answer, Err(text.into()));
         }
         let Follow::Git(git) = &mut spec.follow else {
-            return say(answer, Err(format!("{path} is a folder, and the request says to follow {}", spec.follow)));
+            return say(
+                answer,
+                Err(format!("{path} is a folder, and the request says to follow {}", spec.follow).into()),
+            );
         };
         git.url = path;
         let (asked, kept) = (id.clone(), spec.clone());
@@ -226,7 +229,7 @@ impl Driver {
                     driver.enter(&id, journal);
                     driver.register_folder(answer, id, kept, revision);
                 }
-                Err(fault) => say(answer, Err(fault.to_string())),
+                Err(fault) => say(answer, Err(fault.into())),
             },
         );
     }
@@ -244,7 +247,7 @@ impl Driver {
         records.extend(followed.state.pin.iter().map(|_| Record::Unpinned));
         self.write_all(&id.clone(), records, move |driver, written| {
             if let Err(fault) = written {
-                return say(answer, Err(fault.to_string()));
+                return say(answer, Err(fault.into()));
             }
             let commit = revision.commit.clone();
             driver.wait_to_tell(&id, Waiting { revision, by: By::Person });

@@ -176,7 +176,7 @@ impl Driver {
         self.judge.has_news();
         match message {
             Message::Back(then) => then(self),
-            Message::Said { source, listener, result } => self.said(&source, listener, result),
+            Message::Said { source, listener, look, result } => self.said(&source, listener, look, result),
             Message::Advanced { ticket, unit, progress } => self.advanced(ticket, &unit, &progress),
             Message::Fetching { source, progress } => self.fetching(&source, &progress),
             Message::Asked(asked) => self.asked_early(asked),

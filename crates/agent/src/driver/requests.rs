@@ -25,7 +25,45 @@ const UNSEEN_MAX: Duration = Duration::from_secs(30);
 const AGAIN_MAX: Duration = Duration::from_secs(3);
 
 /// An answer in words, good or bad.
-pub(super) type Words = Result<String, String>;
+pub(super) type Words = Result<String, No>;
+
+/// Why something isn't done.
+pub(super) enum No {
+    /// It is not to be.
+    Refused(String),
+    /// It could not be, and may be another time.
+    Failed(String),
+}
+
+impl From<String> for No {
+    fn from(why: String) -> Self {
+        Self::Refused(why)
+    }
+}
+
+impl From<&Fault> for No {
+    fn from(fault: &Fault) -> Self {
+        match fault {
+            Fault::Never(why) => Self::Refused(why.to_string()),
+            Fault::Again(_) | Fault::Unprepared | Fault::Cancelled => Self::Failed(fault.to_string()),
+        }
+    }
+}
+
+impl From<Fault> for No {
+    fn from(fault: Fault) -> Self {
+        Self::from(&fault)
+    }
+}
+
+impl From<No> for Reply {
+    fn from(no: No) -> Self {
+        match no {
+            No::Refused(message) => Self::Refused { message },
+            No::Failed(message) => Self::Failed { message },
+        }
+    }
+}
 
 impl Driver {
     pub(super) fn asked(&mut self, Asked { request, answer }: Asked) {
@@ -116,22 +154,23 @@ impl Driver {
             let message = format!("commit {:.12} took its place", told.commit);
             outcome(commit, api::Verdict::Superseded, message)
         });
-        match &followed.listener {
+        let look = match &followed.listener {
             // It may be on its way here, again or for the first time.
-            Some(listener) => (listener.wake)(),
-            None if followed.is_opening => {}
+            Some(listener) => listener.wake(),
+            // Its first look tells.
+            None if followed.is_opening => 0,
             None => {
                 return superseded.map_or_else(
                     || refusal(format!("source {id} takes no commits at the moment: {}", state_of(followed, None).1)),
                     |superseded| Answer::Replies(vec![superseded]),
                 );
             }
-        }
+        };
         let (within, or) = match superseded {
             Some(superseded) => (AGAIN_MAX, superseded),
             None => (UNSEEN_MAX, never_came(&id, commit)),
         };
-        let until = Until::Seen { source: id, commit: commit.to_owned(), within, or: Box::new(or) };
+        let until = Until::Seen { source: id, commit: commit.to_owned(), look, within, or: Box::new(or) };
         Answer::Stream { first: Vec::new(), news: self.ring.listen(), until }
     }
 
@@ -180,11 +219,11 @@ impl Driver {
         let followed = self.followed.get(&id);
         match followed.and_then(|followed| followed.listener.as_ref()) {
             Some(listener) => {
-                (listener.wake)();
+                listener.wake();
                 Ok(format!("source {id} is looked at"))
             }
             None if followed.is_some_and(|followed| followed.is_opening) => Ok(format!("source {id} is looked at")),
-            None => Err(format!("source {id} is not followed at the moment: `abide source list` says why")),
+            None => Err(format!("source {id} is not followed at the moment: `abide source list` says why").into()),
         }
     }
 
@@ -192,7 +231,7 @@ impl Driver {
     fn retry(&mut self, answer: Respond, text: &str) {
         let unit = match self.unit_called(text) {
             Ok(unit) => unit,
-            Err(text) => return say(answer, Err(text)),
+            Err(text) => return say(answer, Err(text.into())),
         };
         let source = self.source_of(&unit);
         let record = Record::Retried { id: unit.clone() };
@@ -238,7 +277,7 @@ impl Driver {
             let text = format!(
                 "nothing waits for a yes to {plan}: a plan's id changes with each commit; `abide get` shows it"
             );
-            return say(answer, Err(text));
+            return say(answer, Err(text.into()));
         };
         let id = permit.source.clone();
         let units = permit.removals.keys().cloned().collect();
@@ -267,14 +306,11 @@ impl Driver {
 }
 
 pub(super) fn words(written: Result<(), Fault>, done: &str) -> Words {
-    written.map(|()| done.to_owned()).map_err(|fault| fault.to_string())
+    written.map(|()| done.to_owned()).map_err(No::from)
 }
 
 pub(super) fn say(answer: Respond, words: Words) {
-    let reply = match words {
-        Ok(message) => Reply::Done { message },
-        Err(message) => Reply::Refused { message },
-    };
+    let reply = words.map_or_else(Reply::from, |message| Reply::Done { message });
     send(answer, Answer::Replies(vec![reply]));
 }
 

@@ -20,7 +20,7 @@ use crate::{
     followed::{By, Followed, Restoring, Waiting},
     journal::{Journal, Journals, Origin, Record, Refused, State, Suspension, is_same_commit},
     listen::Listener,
-    news::About,
+    news::{About, Looked},
     port::{Opened, Opening},
     telling::Telling,
 };
@@ -171,16 +171,32 @@ impl Driver {
         }
     }
 
-    /// A source's thread said something.
-    pub(super) fn said(&mut self, id: &SourceId, listener: u64, result: Result<Revision, Fault>) {
-        let Some(followed) = self.followed.get_mut(id) else { return };
+    /// A source's thread said something. Who waits for a commit hears of each look: the commit may not be there.
+    pub(super) fn said(
+        &mut self,
+        id: &SourceId,
+        listener: u64,
+        look: Option<u64>,
+        result: Result<Option<Revision>, Fault>,
+    ) {
+        let Some(followed) = self.followed.get(id) else { return };
         if followed.listener.as_ref().is_none_or(|present| present.number != listener) {
             return;
         }
-        let revision = match result {
-            Ok(revision) => revision,
-            Err(fault) => return self.lost(id, &fault),
-        };
+        let trouble = result.as_ref().err().map(Fault::to_string);
+        match result {
+            Ok(Some(revision)) => self.heard(id, listener, revision),
+            Ok(None) => {}
+            Err(fault) => self.lost(id, &fault),
+        }
+        let coming = self.followed.get(id).and_then(Followed::coming).unwrap_or_default().to_owned();
+        if let Some(number) = look {
+            self.ring.looked(Looked { source: id.clone(), number, coming, trouble });
+        }
+    }
+
+    fn heard(&mut self, id: &SourceId, listener: u64, revision: Revision) {
+        let Some(followed) = self.followed.get_mut(id) else { return };
         followed.trouble = None;
         let said = Some((listener, revision.commit.clone()));
         if followed.said == said {

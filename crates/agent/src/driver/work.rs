@@ -11,7 +11,7 @@ use crate::{
 };
 use abide_reconcile::{
     Attend, Backend, Fault, Found, Kind, Look, Order, Progress, Revision, SourceId, Ticket, UnitId,
-    spec::kind::SourceSpec,
+    spec::kind::SourceSpec, with_causes,
 };
 use std::{
     collections::BTreeMap,
@@ -31,8 +31,8 @@ const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) enum Message {
     /// A call came back; this is what to make of it.
     Back(Box<dyn FnOnce(&mut Driver) + Send>),
-    /// A source said something, or could not be reached.
-    Said { source: SourceId, listener: u64, result: Result<Revision, Fault> },
+    /// A source said something, found nothing new, or could not be reached; by the look that was asked for so often.
+    Said { source: SourceId, listener: u64, look: Option<u64>, result: Result<Option<Revision>, Fault> },
     /// An order is alive.
     Advanced { ticket: Ticket, unit: UnitId, progress: Progress },
     /// A source is alive.
@@ -97,7 +97,7 @@ impl Means {
     /// A revision, the files of which are kept.
     pub(crate) fn kept(&self, revision: Result<Revision, Fault>) -> Result<Revision, Fault> {
         let mut revision = revision?;
-        self.files.keep(&revision.files).map_err(|error| Fault::Again(error.to_string().into()))?;
+        self.files.keep(&revision.files).map_err(|error| Fault::Again(with_causes(&error).into()))?;
         revision.files = BTreeMap::new();
         Ok(revision)
     }

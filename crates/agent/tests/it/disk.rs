@@ -1,7 +1,7 @@
 //! A disk that is full. It needs root: it mounts a small tmpfs.
 
 use crate::rig::{Rig, containers};
-use abide_agent::api::{Reply, Request};
+use abide_agent::api::{Reply, Request, Verdict};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::{
     fs::{self, File},
@@ -48,12 +48,17 @@ fn decisions_wait_for_room_and_nothing_is_lost() {
     small.fill();
     // The last page of the journal has some room.
     let retried = (0..1000).map(|_| rig.ask(Request::Retry { unit: "web".to_owned() }));
-    let refused = retried.flatten().find_map(|reply| match reply {
-        Reply::Refused { message } => Some(message),
+    let failed = retried.flatten().find_map(|reply| match reply {
+        Reply::Failed { message } => Some(message),
         _ => None,
     });
-    assert!(refused.as_ref().is_some_and(|why| why.contains("No space left on device")), "{refused:?}");
-    let commit = rig.repositories.push(URL, &containers(&[("web", "web:2")]));
+    let is_told =
+        |why: &str| why.contains("state/sources/infra/journal") && why.contains("free some space on that disk");
+    assert!(failed.as_ref().is_some_and(|why| is_told(why)), "{failed:?}");
+    // Who pushes is told, and doesn't wait for room.
+    let outcome = rig.push("infra", URL, &containers(&[("web", "web:2")]));
+    assert!(outcome.result == Verdict::Failed && is_told(&outcome.message), "{outcome:?}");
+    let commit = outcome.commit;
     let snapshot = rig.until("held", |snapshot| snapshot.sources[0].state == "held");
     assert!(snapshot.sources[0].message.contains("No space left on device"), "{}", snapshot.sources[0].message);
     assert_eq!(

@@ -151,8 +151,9 @@ impl Source for Followed {
             if attend.is_cancelled() {
                 return Err(Fault::Cancelled);
             }
-            if state.away && !self.was_away {
-                self.was_away = true;
+            attend.looks();
+            if state.away && (!self.was_away || self.woken != state.wakes) {
+                (self.was_away, self.woken) = (true, state.wakes);
                 return Err(Fault::Again("the server is away".into()));
             }
             let tip = state.tips.get(&self.url).cloned().filter(|_| !state.away);
@@ -162,6 +163,9 @@ impl Source for Followed {
                 return Ok(revision(&self.id, &self.spec, &tip, &state.commits[&tip]));
             }
             self.woken = state.wakes;
+            if !state.away {
+                attend.found_nothing();
+            }
             state = self.repositories.changed.wait(state).unwrap();
         }
     }

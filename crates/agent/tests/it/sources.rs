@@ -1,12 +1,38 @@
 //! What people do with sources.
 
 use crate::rig::{Rig, containers, spec, volume};
-use abide_agent::api::{Request, Verdict};
+use abide_agent::api::{Reply, Request, Verdict};
 
 const URL: &str = "/srv/infra.git";
 
 fn name() -> String {
     "infra".to_owned()
+}
+
+#[test]
+fn a_commit_that_is_not_there_is_waited_for_until_the_source_was_looked_at() {
+    let rig = Rig::started();
+    rig.follow("infra", URL);
+    let follow = |commit: &str| Request::Follow { source: Some(name()), commit: commit.to_owned() };
+    let unknown = "abcdef";
+    let refused = rig.refused(follow(unknown));
+    assert_eq!(refused, "source infra was looked at just now, and has neither commit abcdef nor any other");
+    let first = rig.settle("infra", URL, &containers(&[("web", "web:1")]));
+    let refused = rig.refused(follow(unknown));
+    let expected =
+        format!("source infra was looked at just now: it is at commit {first:.12}, and neither is nor was at abcdef");
+    assert_eq!(refused, expected);
+    let second = rig.settle("infra", URL, &containers(&[("web", "web:2")]));
+    assert_eq!(rig.outcome(follow(&first)).message, format!("commit {second:.12} took its place"));
+
+    rig.repositories.away(true);
+    for _ in 0..2 {
+        let replies = rig.ask(follow(unknown));
+        let [Reply::Failed { message }] = &replies[..] else { panic!("{replies:?}") };
+        assert_eq!(message, "commit abcdef has not come: the server is away");
+    }
+    rig.repositories.away(false);
+    rig.settle("infra", URL, &containers(&[("web", "web:3")]));
 }
 
 #[test]

@@ -10,7 +10,6 @@ use std::{
     fs::{self, File},
     io::{ErrorKind, Write as _},
     path::PathBuf,
-    process::Stdio,
 };
 
 /// Takes all that is left of the disk below a folder.
@@ -42,12 +41,21 @@ fn a_full_disk_stops_nothing_and_loses_nothing() {
     let filler = fill(&rig);
     repository.write("web.yaml", &web("web", "two", web_port.number, ""));
     let second = repository.commit("another greeting");
-    // It goes on as long as the disk is full.
-    let mut push = repository.command(&["push", "-q", "origin", "main"]).stderr(Stdio::null()).spawn().unwrap();
-    let told = rig.wait("a full disk is told", |now| now.source("infra").message.contains("No space left"));
+    // The push lands, and says what keeps it from being deployed.
+    let push = repository.push(&[]);
+    let is_told = |text: &str| {
+        let disk = rig.root().join("state").display().to_string();
+        [&disk, "No space left", "free some space on that disk"].iter().all(|part| text.contains(part))
+    };
+    assert!(push.code == 0 && push.err.contains("has not come") && is_told(&push.err), "{push}");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("volume.yaml"), volume("other")).unwrap();
+    let applied = rig.abide(&["apply", folder.path().to_str().unwrap(), "--name", "other"]);
+    assert!(applied.code == 1 && is_told(&applied.err), "{applied}");
+    let told = rig.get();
+    assert!(is_told(&told.source("infra").message), "{told:?}");
     assert_eq!(told.units, before.units);
     rig.kill();
-    push.wait().unwrap();
     // An agent that can't write isn't one, and what runs, runs on.
     let said = rig.abide(&["agent"]);
     assert!(said.code == 1 && said.err.contains("No space left"), "{said}");
