@@ -2,7 +2,7 @@
 
 use crate::{
     api,
-    journal::{Accepted, Journal, Record, Refused, State, Suspension, is_same_commit},
+    journal::{Accepted, Journal, Lines, Record, Refused, State, Suspension, is_same_commit},
 };
 use abide_reconcile::{Complete, Fault, Kind, Permit, Revision, SourceId, Time, Wish};
 use std::{
@@ -56,11 +56,18 @@ pub(crate) struct Followed {
 pub(crate) struct Desk {
     /// Away while it writes; none if it can't be used.
     pub(crate) journal: Option<Journal>,
-    pub(crate) queue: VecDeque<(Vec<Record>, Then)>,
+    pub(crate) queue: VecDeque<Entry>,
     /// Why what was to be written last could not be.
     pub(crate) unwritten: Option<String>,
     /// Why there is no journal, if there is none.
     pub(crate) broken: Option<Arc<str>>,
+}
+
+/// What is to be written, and then done.
+pub(crate) struct Entry {
+    pub(crate) records: Vec<Record>,
+    pub(crate) lines: Lines,
+    pub(crate) then: Then,
 }
 
 /// A revision that is to be told.

@@ -3,11 +3,7 @@
 use crate::crd::resource;
 use abide_spec::{Kind, Name, Scope, UnitId};
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{
-    Api, Client, Error,
-    core::DynamicObject,
-    runtime::watcher,
-};
+use kube::{Api, Client, Error, core::DynamicObject, runtime::watcher};
 use tokio::time::{Instant, sleep_until};
 
 /// What the API server takes as an Event's note, in bytes.

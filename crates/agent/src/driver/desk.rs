@@ -2,8 +2,8 @@
 
 use super::Driver;
 use crate::{
-    followed::Then,
-    journal::{Record, size},
+    followed::Entry,
+    journal::{Lines, Record},
 };
 use abide_reconcile::{Fault, SourceId, with_causes};
 
@@ -34,7 +34,11 @@ impl Driver {
         if let Some(why) = followed.desk.broken.clone() {
             return then(self, Err(Fault::Again(why)));
         }
-        followed.desk.queue.push_back((records, Box::new(then)));
+        let lines = match Lines::of(&records) {
+            Ok(lines) => lines,
+            Err(error) => return then(self, Err(Fault::Never(format!("a decision can't be written: {error}").into()))),
+        };
+        followed.desk.queue.push_back(Entry { records, lines, then: Box::new(then) });
         self.write_on(id);
     }
 
@@ -47,14 +51,13 @@ impl Driver {
         }
         let Some(mut journal) = desk.journal.take() else { return };
         let mut bytes = 0;
-        let fits = desk.queue.iter().take_while(|(records, _)| {
-            bytes += size(records);
+        let fits = desk.queue.iter().take_while(|entry| {
+            bytes += entry.lines.bytes();
             bytes <= BATCH_BYTES
         });
         let fits = fits.count().max(1);
-        let batch = desk.queue.drain(..fits);
-        let (records, thens): (Vec<Vec<Record>>, Vec<Then>) = batch.unzip();
-        let records = records.concat();
+        let batch: Vec<Entry> = desk.queue.drain(..fits).collect();
+        let lines = Lines::join(batch.iter().map(|entry| &entry.lines));
         let id = id.clone();
         let history = journal.is_long().then(|| followed.state.clone());
         self.call(
@@ -62,19 +65,21 @@ impl Driver {
                 if let Some(state) = history {
                     journal.shorten(&state);
                 }
-                let result = if records.is_empty() { Ok(()) } else { journal.append(&records) };
-                (journal, records, result)
+                let result = if lines.bytes() == 0 { Ok(()) } else { journal.append(&lines) };
+                (journal, result)
             },
-            move |driver, (journal, records, result)| {
+            move |driver, (journal, result)| {
                 let result = result.map_err(|error| {
                     tracing::error!(source = %id, %error, "a decision could not be written");
                     Fault::Again(with_causes(&error).into())
                 });
+                let (records, thens): (Vec<_>, Vec<_>) =
+                    batch.into_iter().map(|entry| (entry.records, entry.then)).unzip();
                 if let Some(followed) = driver.followed.get_mut(&id) {
                     followed.desk.journal = Some(journal);
                     followed.desk.unwritten = result.as_ref().err().map(Fault::to_string);
                     if result.is_ok() {
-                        records.into_iter().for_each(|record| followed.state.apply(record));
+                        records.into_iter().flatten().for_each(|record| followed.state.apply(record));
                     }
                 }
                 thens.into_iter().for_each(|then| then(driver, result.clone()));

@@ -102,10 +102,9 @@ impl Journal {
         add_up(&format!("of {id}"), &journals.look(id)?)
     }
 
-    /// Writes records durably, all or none: they are one frame.
-    pub fn append(&mut self, records: &[Record]) -> Result<(), AppendError> {
-        let written = encode(records).and_then(|lines| self.medium.append(&lines));
-        written.map_err(|source| AppendError { journal: self.medium.name(), source })
+    /// Writes these lines durably, all or none: they are one frame.
+    pub(crate) fn append(&mut self, lines: &Lines) -> Result<(), AppendError> {
+        self.medium.append(&lines.0).map_err(|source| AppendError { journal: self.medium.name(), source })
     }
 
     /// Whether most of it may be history.
@@ -115,7 +114,7 @@ impl Journal {
 
     /// Leaves out what is history only; `state` is what it adds up to. One that can't be shortened is still a journal.
     pub fn shorten(&mut self, state: &State) {
-        let lines = state.records().into_iter().map(|record| encode(&[record]));
+        let lines = state.records().into_iter().map(|record| Ok(Lines::of(&[record])?.0));
         let shortened = lines.collect::<io::Result<Vec<_>>>().and_then(|lines| {
             let needed: u64 = lines.iter().map(|line| line.len() as u64).sum();
             let is_worth_it = needed * COMPACT_FACTOR < self.medium.bytes();
@@ -142,14 +141,24 @@ fn add_up(journal: &str, frames: &[Vec<u8>]) -> Result<State, LoadError> {
     Ok(state)
 }
 
-/// How many bytes these records have, nearly.
-pub(crate) fn size(records: &[Record]) -> usize {
-    // What can't be written is told when it is to be.
-    records.iter().map(|record| serde_json::to_vec(record).map_or(0, |text| text.len())).sum()
-}
+/// Records as they are written, as of now.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines(Vec<u8>);
 
-fn encode(records: &[Record]) -> io::Result<Vec<u8>> {
-    let at = wall_clock_ms();
-    let lines = records.iter().map(|record| serde_json::to_vec(&Line { v: VERSION, at, record: record.clone() }));
-    Ok(lines.collect::<Result<Vec<_>, _>>()?.join(&b'\n'))
+impl Lines {
+    pub(crate) fn of(records: &[Record]) -> serde_json::Result<Self> {
+        let at = wall_clock_ms();
+        let lines = records.iter().map(|record| serde_json::to_vec(&Line { v: VERSION, at, record: record.clone() }));
+        Ok(Self(lines.collect::<Result<Vec<_>, _>>()?.join(&b'\n')))
+    }
+
+    /// What is written together.
+    pub(crate) fn join<'a>(several: impl Iterator<Item = &'a Self>) -> Self {
+        let some = several.map(|lines| &lines.0[..]).filter(|lines| !lines.is_empty());
+        Self(some.collect::<Vec<_>>().join(&b'\n'))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.len()
+    }
 }

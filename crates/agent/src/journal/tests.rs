@@ -10,6 +10,10 @@ fn open(path: &Path) -> Result<(Journal, State), LoadError> {
     Journal::begin(Box::new(medium), &frames)
 }
 
+fn append(journal: &mut Journal, records: &[Record]) -> Result<(), AppendError> {
+    journal.append(&Lines::of(records).unwrap())
+}
+
 fn unit_id(name: &str) -> UnitId {
     UnitId { scope: Name::new("infra").unwrap(), kind: Kind::Volume, name: Name::new(name).unwrap(), index: 0 }
 }
@@ -96,7 +100,7 @@ fn a_cut_at_any_byte_leaves_what_was_synced() {
     let (mut journal, _) = open(&path).unwrap();
     let mut promised = vec![(fs::metadata(&path).unwrap().len(), State::default())];
     for batch in one_of_each().chunks(2) {
-        journal.append(batch).unwrap();
+        append(&mut journal, batch).unwrap();
         let mut state = promised.last().unwrap().1.clone();
         batch.iter().cloned().for_each(|record| state.apply(record));
         promised.push((fs::metadata(&path).unwrap().len(), state));
@@ -129,8 +133,8 @@ fn a_long_journal_is_shortened_when_it_is_opened() {
     let (mut journal, mut state) = open(&path).unwrap();
     for generation in 0..800 {
         let record = accepted(generation, "c1");
-        journal.append(slice::from_ref(&record)).unwrap();
-        journal.append(&[Record::Good { unit: unit("a") }]).unwrap();
+        append(&mut journal, slice::from_ref(&record)).unwrap();
+        append(&mut journal, &[Record::Good { unit: unit("a") }]).unwrap();
         state.apply(record);
         state.apply(Record::Good { unit: unit("a") });
     }
@@ -139,7 +143,7 @@ fn a_long_journal_is_shortened_when_it_is_opened() {
     let (mut journal, opened) = open(&path).unwrap();
     assert_eq!(opened, state);
     assert!(fs::metadata(&path).unwrap().len() < before / COMPACT_FACTOR);
-    journal.append(&[Record::Unpinned]).unwrap();
+    append(&mut journal, &[Record::Unpinned]).unwrap();
     assert_eq!(open(&path).unwrap().1, state);
 }
 
@@ -154,7 +158,7 @@ fn a_journal_is_shortened_while_it_is_open() {
             journal.shorten(&state);
         }
         let record = accepted(generation, "c1");
-        journal.append(slice::from_ref(&record)).unwrap();
+        append(&mut journal, slice::from_ref(&record)).unwrap();
         state.apply(record);
     }
     assert!(fs::metadata(&path).unwrap().len() < 2 * COMPACT_FROM);
@@ -186,7 +190,7 @@ fn a_full_disk_loses_nothing() {
         let (mut journal, mut state) = open(&path).unwrap();
         let failed = (0..10_000).find_map(|generation| {
             let record = accepted(generation, "c1");
-            journal.append(slice::from_ref(&record)).map(|()| state.apply(record)).err()
+            append(&mut journal, slice::from_ref(&record)).map(|()| state.apply(record)).err()
         });
         assert_eq!(failed.unwrap().source.kind(), io::ErrorKind::StorageFull);
         assert_eq!(open(&path).unwrap().1, state);
@@ -194,7 +198,7 @@ fn a_full_disk_loses_nothing() {
         let most = fs::metadata(&path).unwrap().len() / 2;
         fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(most).unwrap();
         let (mut journal, mut state) = open(&path).unwrap();
-        journal.append(&[accepted(7, "c7")]).unwrap();
+        append(&mut journal, &[accepted(7, "c7")]).unwrap();
         state.apply(accepted(7, "c7"));
         assert_eq!(open(&path).unwrap().1, state, "there is room again");
     });

@@ -98,8 +98,7 @@ impl Sight {
     /// counts from where its backup was made.
     pub(super) fn all_objects(&mut self, kind: Kind, listed: Vec<Held>) {
         let known: BTreeMap<UnitId, Held> = self.objects.extract_if(.., |id, _| id.kind == kind).collect();
-        let listed: BTreeMap<UnitId, Held> =
-            listed.into_iter().map(|held| (held.object.id.clone(), held)).collect();
+        let listed: BTreeMap<UnitId, Held> = listed.into_iter().map(|held| (held.object.id.clone(), held)).collect();
         self.changes += u64::from(known != listed);
         self.objects.extend(listed);
         self.seen(Part::Objects(kind));
