@@ -7,6 +7,7 @@
 mod condition;
 pub mod fault;
 mod fence;
+mod form;
 mod ground;
 mod instances;
 mod network;
@@ -16,6 +17,7 @@ mod record;
 pub mod runtime;
 mod volume;
 
+pub use form::FormError;
 pub use ground::{Ground, GroundError, Inspected};
 pub use instances::Instances;
 pub use network::NetworkError;

@@ -4,20 +4,17 @@
 //! taken away. `unit.json` says whose the unit is and who serves: one file, so that never two do. Neither is synced, as both
 //! end with the boot.
 
+use crate::form::{Form, FormError};
 use abide_host::{
     cgroup::Group,
     fs::{self, Dir, Resolve, Sync},
 };
 use abide_reconcile::{InstanceId, Owner, Role, Unit};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{
-    collections::BTreeSet,
-    net::Ipv4Addr,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
 /// Of both records.
-const VERSION: u32 = 1;
+const FORM: Form = Form { version: 1, remedy: "end what runs there, and remove the folder" };
 /// A unit's ConfigMaps and Secrets are in there, each of 1 MiB at most.
 const BYTES_MAX: u64 = 64 << 20;
 
@@ -29,22 +26,9 @@ pub enum RecordError {
     /// Their files.
     #[error("cannot use the records of instances")]
     Files(#[from] fs::Error),
-    /// It can't be read.
-    #[error("{} can't be read: end what runs there, and remove the folder", path.display())]
-    Damaged {
-        /// The record.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// It was written by a later release.
-    #[error("{} was written by a later release (version {v}): run that one", path.display())]
-    Later {
-        /// The record.
-        path: PathBuf,
-        /// Of the record.
-        v: u32,
-    },
+    /// What is in one.
+    #[error(transparent)]
+    Form(#[from] FormError),
 }
 
 /// What an instance is, and what was made for it.
@@ -88,16 +72,11 @@ pub(crate) struct UnitRecord {
     pub(crate) retiring: BTreeSet<InstanceId>,
 }
 
-#[derive(Deserialize)]
-struct Version {
-    v: u32,
-}
-
 impl InstanceRecord {
     pub(crate) const FILE: &str = "instance.json";
 
     pub(crate) fn new(boot: String, unit: Unit, attempt: u32, network: Option<Attached>, group: Group) -> Self {
-        Self { v: VERSION, boot, unit, attempt, network, group }
+        Self { v: FORM.version, boot, unit, attempt, network, group }
     }
 
     pub(crate) fn read(directory: &Dir) -> Result<Option<Self>, RecordError> {
@@ -116,7 +95,7 @@ impl UnitRecord {
     }
 
     pub(crate) fn write(&self, directory: &Dir) -> Result<(), RecordError> {
-        write(directory, UNIT, &Self { v: VERSION, ..self.clone() })
+        write(directory, UNIT, &Self { v: FORM.version, ..self.clone() })
     }
 
     pub(crate) fn role(&self, instance: InstanceId) -> Role {
@@ -144,13 +123,7 @@ fn read<T: DeserializeOwned>(directory: &Dir, name: &str) -> Result<Option<T>, R
         Err(error) if error.is_missing() => return Ok(None),
         bytes => bytes?,
     };
-    let path = || directory.path().join(Path::new(name));
-    let damaged = |source| RecordError::Damaged { path: path(), source };
-    match serde_json::from_slice::<Version>(&bytes) {
-        Ok(Version { v }) if v > VERSION => Err(RecordError::Later { path: path(), v }),
-        Ok(_) => serde_json::from_slice(&bytes).map(Some).map_err(damaged),
-        Err(error) => Err(damaged(error)),
-    }
+    Ok(Some(FORM.read(&bytes, directory.path().join(name))?))
 }
 
 /// With the secrets that are part of the unit: for root alone.
@@ -163,6 +136,7 @@ fn write(directory: &Dir, name: &str, record: &impl Serialize) -> Result<(), Rec
 mod tests {
     use super::*;
     use abide_reconcile::Ticket;
+    use std::path::Path;
 
     #[test]
     fn the_first_form_is_read_for_good() {

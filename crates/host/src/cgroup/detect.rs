@@ -1,4 +1,8 @@
-use super::{Controller, Error, Group, life, read, write};
+use super::{
+    Controller, Error, Group, life,
+    mounts::{Mounted, mounted, mounts},
+    read, write,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, fs, io,
@@ -39,7 +43,7 @@ impl fmt::Display for Report {
 impl Hierarchies {
     /// Looks at what is mounted, and where we are in it.
     pub fn detect() -> Result<Self, Error> {
-        let mounts = read(Path::new("/proc/self/mountinfo"))?;
+        let mounts = mounts()?;
         let own = read(Path::new("/proc/self/cgroup"))?;
         Ok(Self::parse(&mounts, &own, |base| fs::read_to_string(base.join("cgroup.controllers")).unwrap_or_default()))
     }
@@ -47,22 +51,18 @@ impl Hierarchies {
     /// Reads `/proc/self/mountinfo` and `/proc/self/cgroup` (proc_pid_mountinfo(5), cgroups(7)).
     pub(super) fn parse(mounts: &str, own: &str, controllers: impl Fn(&Path) -> String) -> Self {
         let mut found = Self::default();
-        for line in mounts.lines() {
-            let Some((mount, rest)) = line.split_once(" - ") else { continue };
-            let (mut mount, mut rest) = (mount.split(' ').skip(3), rest.split(' '));
-            let (Some(root), Some(point)) = (mount.next(), mount.next()) else { continue };
-            let point = PathBuf::from(point);
-            match (rest.next(), rest.nth(1)) {
-                (Some("cgroup2"), _) if found.v2.is_none() => {
-                    let base = base(&point, root, own);
+        for Mounted { root, point, kind, options } in mounted(mounts) {
+            match kind {
+                "cgroup2" if found.v2.is_none() => {
+                    let base = base(point, root, own);
                     let names = controllers(&base);
                     let has = |controller: &Controller| names.split_whitespace().any(|name| name == controller.name());
                     found.v2 = Some((base, Controller::ALL.into_iter().filter(has).collect()));
                 }
-                (Some("cgroup"), Some(options)) => {
+                "cgroup" => {
                     for controller in Controller::ALL {
                         if options.split(',').any(|option| option == controller.name()) {
-                            found.v1.entry(controller).or_insert_with(|| point.clone());
+                            found.v1.entry(controller).or_insert_with(|| point.to_owned());
                         }
                     }
                 }

@@ -22,6 +22,7 @@ mod detect;
 mod device;
 mod life;
 mod limit;
+mod mounts;
 mod top;
 
 pub use detect::{Hierarchies, Report};

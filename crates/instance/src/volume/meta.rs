@@ -1,6 +1,7 @@
 //! What is written beside a volume's data. Every released form stays readable.
 
 use super::VolumeError;
+use crate::form::Form;
 use abide_host::fs::{Dir, Resolve};
 use abide_reconcile::{InstanceId, Owner, Unit, UnitSpec, spec::kind::VolumeSpec};
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use std::{io::ErrorKind, path::Path};
 pub(super) const FILE: &str = "meta.json";
 
 /// Of [`Meta`].
-const VERSION: u32 = 1;
+const FORM: Form = Form { version: 1, remedy: "restore it, or move the folder away to begin with an empty volume" };
 /// A unit's document has at most 1 MiB.
 const BYTES_MAX: u64 = 4 << 20;
 
@@ -34,14 +35,9 @@ pub(super) enum Keeping {
     Orphaned,
 }
 
-#[derive(Deserialize)]
-struct Version {
-    v: u32,
-}
-
 impl Meta {
     pub(super) fn new(unit: Unit, keeping: Keeping) -> Self {
-        Self { v: VERSION, unit, keeping }
+        Self { v: FORM.version, unit, keeping }
     }
 
     pub(super) fn spec(&self) -> VolumeSpec {
@@ -81,18 +77,13 @@ pub(super) fn read(volumes: &Dir, folder: &str) -> Result<Option<Meta>, VolumeEr
         Err(error) if error.source.kind() == ErrorKind::NotADirectory => return Ok(None),
         bytes => bytes?,
     };
-    let path = volumes.path().join(path);
-    let damaged = |source| VolumeError::Damaged { path: path.clone(), source };
-    match serde_json::from_slice::<Version>(&bytes) {
-        Ok(Version { v }) if v > VERSION => Err(VolumeError::Later { path, v }),
-        Ok(_) => serde_json::from_slice(&bytes).map(Some).map_err(damaged),
-        Err(error) => Err(damaged(error)),
-    }
+    Ok(Some(FORM.read(&bytes, volumes.path().join(path))?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FormError;
     use abide_reconcile::spec::kind::VolumeForm;
 
     #[test]
@@ -115,8 +106,8 @@ mod tests {
         };
         assert!(read(&dir, "a").unwrap().is_none());
         write("{\"v\": 2, \"new\": true}");
-        assert!(matches!(read(&dir, "a"), Err(VolumeError::Later { v: 2, .. })));
+        assert!(matches!(read(&dir, "a"), Err(VolumeError::Form(FormError::Later { v: 2, .. }))));
         write("{\"v\": 1}");
-        assert!(matches!(read(&dir, "a"), Err(VolumeError::Damaged { .. })));
+        assert!(matches!(read(&dir, "a"), Err(VolumeError::Form(FormError::Damaged { .. }))));
     }
 }

@@ -14,7 +14,7 @@
 mod backend;
 mod meta;
 
-use crate::{fence::Fences, place::volume_folder};
+use crate::{fence::Fences, form::FormError, place::volume_folder};
 use abide_host::fs::{self, Dir, Resolve, Sync};
 use abide_reconcile::{
     Name, Scope,
@@ -45,22 +45,9 @@ pub enum VolumeError {
     /// A file of one.
     #[error("cannot use the records of volumes")]
     Files(#[from] fs::Error),
-    /// What is written about one can't be read.
-    #[error("{} can't be read: restore it, or move the folder away to begin with an empty volume", path.display())]
-    Damaged {
-        /// Its record.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// What is written about one was written by a later release.
-    #[error("{} was written by a later release (version {v}): run that one", path.display())]
-    Later {
-        /// Its record.
-        path: PathBuf,
-        /// Of the record.
-        v: u32,
-    },
+    /// What is written about one.
+    #[error(transparent)]
+    Form(#[from] FormError),
     /// The data itself.
     #[error("cannot {act} {}", path.display())]
     Data {
