@@ -141,7 +141,10 @@ fn a_full_disk_is_told_and_nothing_is_lost() {
     let order = |epoch, n, step| Order { ticket: Ticket { epoch, n }, unit: want.unit.id.clone(), step, stamp: 0 };
     let start = Step::Start { want: Arc::clone(&want), owner: owner(), attempt: 0 };
     let fault = disk.rig.ground.volumes().run(&order(2, 1, start.clone()), &Nobody).unwrap_err();
-    assert!(matches!(&fault, Fault::Again(why) if why.ends_with("No space left on device (os error 28); free some space on that disk")), "{fault}");
+    assert!(
+        matches!(&fault, Fault::Again(why) if why.ends_with("No space left on device (os error 28); free some space on that disk")),
+        "{fault}"
+    );
     assert_eq!(disk.found(&want.unit.id), None);
     volumes.make_room();
     disk.rig.ground.volumes().run(&order(2, 2, start), &Nobody).unwrap();
