@@ -43,13 +43,12 @@ pub(crate) fn run(here: &Here, command: &Operator) -> Done {
     agent::serve(here, |runtime| {
         let client = cluster::client(runtime, command)?;
         let liveness = Liveness {
-            node: name.clone(),
             namespace: command.namespace.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             has_kvm: Kvm::new().is_ok(),
         };
-        runtime.spawn(liveness.renew(client.clone()));
         let node = Node::new(client, runtime.handle().clone(), &name);
+        runtime.spawn(node.clone().live(liveness));
         let source = SourceId(SOURCE.parse::<Name>()?);
         Ok(Some(Purpose { node, source, spec: spec.clone() }))
     })

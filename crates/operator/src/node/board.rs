@@ -4,6 +4,7 @@
 //! what is known then.
 
 use super::{
+    lease,
     object::Seen,
     passing::Passing,
     status::{self, Facts},
@@ -50,6 +51,8 @@ pub(crate) struct Board {
     pub(crate) bell: Notify,
     /// What other sources of this machine wish.
     pub(crate) others: watch::Sender<Others>,
+    /// How the source is, for who says so.
+    following: watch::Sender<lease::State>,
 }
 
 /// Units that are other sources' of this machine.
@@ -75,8 +78,9 @@ struct State {
 }
 
 impl Board {
-    pub(crate) fn new(node: &str) -> Self {
-        Self { node: node.to_owned(), state: Mutex::default(), bell: Notify::new(), others: watch::Sender::default() }
+    pub(crate) fn new(node: &str, following: watch::Sender<lease::State>) -> Self {
+        let (state, others) = Default::default();
+        Self { node: node.to_owned(), state, bell: Notify::new(), others, following }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -279,6 +283,7 @@ impl Reporter for Board {
     }
 
     fn source(&self, source: SourceReport) {
+        self.following.send_if_modified(|following| following.replace(source.state) != Some(source.state));
         let mut state = self.lock();
         state.source = Some(source);
         state.waiting_are_due();

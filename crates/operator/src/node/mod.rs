@@ -43,7 +43,7 @@ use source::KubernetesSource;
 use std::{fmt, path::Path, sync::Arc};
 use tokio::{
     runtime::Handle,
-    sync::{Notify, mpsc::channel},
+    sync::{Notify, mpsc::channel, watch::Sender},
 };
 
 /// What keeps an object in the cluster as long as anything of it is on its node.
@@ -58,12 +58,19 @@ pub struct Node {
     client: kube::Client,
     handle: Handle,
     name: String,
+    state: Sender<lease::State>,
 }
 
 impl Node {
     /// Of the node that the cluster calls `name`. What it does is done in the runtime of `handle`.
     pub fn new(client: kube::Client, handle: Handle, name: &str) -> Self {
-        Self { client, handle, name: name.to_owned() }
+        Self { client, handle, name: name.to_owned(), state: Sender::default() }
+    }
+
+    /// Says that this node's agent is there, and how it is, until it is dropped.
+    pub async fn live(self, liveness: Liveness) {
+        let state = self.state.subscribe();
+        liveness.renew(self.client, self.name, state).await;
     }
 
     /// Begins to follow the node's objects. `folder` is the source's state folder.
@@ -79,7 +86,7 @@ impl Node {
         let wake = Arc::new(Notify::new());
         let means =
             watch::Means { client: self.client.clone(), node: self.name.clone(), heard, wake: Arc::clone(&wake) };
-        let board = Arc::new(Board::new(&self.name));
+        let board = Arc::new(Board::new(&self.name, self.state.clone()));
         let mailbox = Arc::new(Mailbox::default());
         let begin = Begin {
             means: means.clone(),

@@ -60,7 +60,7 @@ impl Told {
             means,
             heard,
             mailbox: Arc::default(),
-            board: Arc::new(Board::new("n1")),
+            board: Arc::new(Board::new("n1", watch::Sender::default())),
             snapshots: Snapshots::of(folder.path()),
             grants: Grants::default(),
             last,
