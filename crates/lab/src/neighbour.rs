@@ -15,7 +15,10 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     process,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Sender, channel},
+    },
     thread,
 };
 
@@ -51,18 +54,17 @@ impl Neighbour {
         let cable = format!("lab{}", number.number);
         let neighbour = Self { space: space(), host, own, _number: number };
         let ip = |arguments: &str| run("ip", &arguments.split(' ').collect::<Vec<_>>());
-        neighbour.within(|| {
-            ip("link set lo up");
-            ip(&format!("link add {END} type veth peer name {cable} netns {}", process::id()));
-            // Nobody looks for routers of IPv6: what crosses is what somebody asked for.
-            ip(&format!("link set {END} addrgenmode none"));
-            ip(&format!("address add {own}/30 dev {END}"));
-            ip(&format!("link set {END} up"));
-            ip(&format!("route add default via {host}"));
-        });
+        let there = |arguments: &str| neighbour.within(|| ip(arguments));
+        there(&format!("link add {END} type veth peer name {cable} netns {}", process::id()));
+        // Nobody looks for routers of IPv6: what crosses is what somebody asked for.
         ip(&format!("link set {cable} addrgenmode none"));
+        there(&format!("link set {END} addrgenmode none"));
         ip(&format!("address add {host}/30 dev {cable}"));
         ip(&format!("link set {cable} up"));
+        there(&format!("address add {own}/30 dev {END}"));
+        there(&format!("link set {END} up"));
+        there("link set lo up");
+        there(&format!("route add default via {host}"));
         neighbour
     }
 
@@ -86,11 +88,18 @@ impl Neighbour {
     }
 
     /// Asks a port of this machine again and again while something is done here: half of those who ask keep their connection.
+    /// It is begun when all of them have been answered, or not, for the first time.
     pub fn load<T>(&self, port: u16, act: impl FnOnce() -> T) -> (T, Answers) {
         let (at, end) = (self.sees(port), &AtomicBool::new(false));
+        let (begun, begins) = channel();
         thread::scope(|scope| {
             let kinds = [Keep::Yes, Keep::No, Keep::Yes, Keep::No];
-            let asking = kinds.map(|keep| scope.spawn(move || self.within(|| ask(at, keep, end))));
+            let asking = kinds.map(|keep| {
+                let begun = begun.clone();
+                scope.spawn(move || self.within(|| ask(at, keep, end, begun)))
+            });
+            drop(begun);
+            for () in begins {}
             // Whatever `act` does, those who ask have to be told that it is over.
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
             end.store(true, Ordering::Relaxed);
@@ -115,13 +124,14 @@ fn space() -> File {
     made.join().unwrap()
 }
 
-fn ask(at: SocketAddr, keep: Keep, end: &AtomicBool) -> Answers {
-    let (mut answers, mut kept) = (Answers::default(), None);
+fn ask(at: SocketAddr, keep: Keep, end: &AtomicBool, begun: Sender<()>) -> Answers {
+    let (mut answers, mut kept, mut begun) = (Answers::default(), None, Some(begun));
     while !end.load(Ordering::Relaxed) {
         match once(at, keep, &mut kept) {
             Ok(line) => *answers.answered.entry(line).or_default() += 1,
             Err(error) => answers.lost.push(error.to_string()),
         }
+        drop(begun.take());
     }
     answers
 }
