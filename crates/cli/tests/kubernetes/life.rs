@@ -4,7 +4,8 @@ use crate::node::{Node, cluster, condition, object, wait};
 use abide_lab::{host_port, http::get, oci, run};
 use std::{fs, net::SocketAddr};
 
-fn greeting(node: &Node, unit: &str) -> Option<String> {
+/// What a container says.
+pub(crate) fn greeting(node: &Node, unit: &str) -> Option<String> {
     let address = *node.get().find(unit)?.addresses.first()?;
     let answer = get(SocketAddr::from((address, 8080)), "/").ok()?;
     answer.body.lines().next().map(str::to_owned)

@@ -1,6 +1,9 @@
 //! What gets lost: the agent, the API server, what it knew.
 
-use crate::node::{Node, cluster, condition, object, wait};
+use crate::{
+    life::greeting,
+    node::{Node, cluster, condition, object, wait},
+};
 use abide_lab::run;
 use std::{
     fs,
@@ -69,6 +72,35 @@ fn what_vanishes_at_once_is_held() {
     server.restore(&with);
     node.wait("what was there is there again", |now| now.settled && now.source("kubernetes").state == "following");
     assert_eq!(pids(), before);
+    node.end(&server);
+}
+
+#[test]
+fn what_a_restored_cluster_says_is_heard() {
+    let mut server = cluster();
+    let node = Node::started(&server, "n1");
+    let says = |text: &str| {
+        node.until(text, || (greeting(&node, "Container/web").as_deref() == Some(text)).then_some(()));
+        node.settled();
+    };
+    for name in ["web", "other"] {
+        server.apply(&node.web(name, "one", ""));
+        wait(&node, &server, &format!("Container/{name}"), "Ready");
+    }
+    node.settled();
+    let backup = server.backup();
+    server.apply(&node.web("web", "two", ""));
+    says("two");
+    let other = node.pid("Container/other");
+
+    // It goes on from the backup, and counts from there.
+    server.restore(&backup);
+    says("one");
+    assert_eq!(node.pid("Container/other"), other, "what is as it was isn't touched");
+    server.apply(&node.web("web", "three", ""));
+    says("three");
+    server.kubectl(&["delete", "containers.abide.dev", "web", "--timeout=60s"]);
+    node.wait("it is gone", |now| now.find("Container/web").is_none());
     node.end(&server);
 }
 
