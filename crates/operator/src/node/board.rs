@@ -150,6 +150,12 @@ impl Board {
         self.lock().is_gone(unit)
     }
 
+    /// Whether an object is another node's by now, and has our finalizer.
+    #[cfg(test)]
+    pub(crate) fn is_moved(&self, unit: &UnitId) -> bool {
+        self.lock().moved.contains_key(unit)
+    }
+
     /// What is to be written next, of objects that nobody is busy with.
     pub(crate) fn next(&self, busy: &BTreeSet<UnitId>, now: &Time) -> Option<Job> {
         let mut state = self.lock();

@@ -79,9 +79,12 @@ pub(crate) struct Follower {
     lists: BTreeMap<Kind, List>,
     troubles: BTreeMap<Watch, String>,
     /// Objects that are missed, and being asked for.
-    missed: BTreeSet<UnitId>,
+    missed: BTreeMap<UnitId, Absence>,
     /// Those of which nobody could say what became of them.
     missing: Missing,
+    /// What was said of when the node had another name: nobody takes that away by giving this one nothing, and it isn't this
+    /// one's to let go of.
+    foreign: BTreeSet<UnitId>,
     changed: BTreeSet<Scope>,
     said: Option<Said>,
     fault: Option<String>,
@@ -103,6 +106,15 @@ struct List {
     listed: Option<BTreeSet<UnitId>>,
 }
 
+/// Why an object is missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Absence {
+    /// It isn't where it was.
+    Unexplained,
+    /// Somebody may have deleted it: if it is gone, that is why.
+    Deleted,
+}
+
 /// A wish that was said.
 struct Said {
     wants: Vec<Arc<Want>>,
@@ -114,8 +126,10 @@ struct Said {
 impl Follower {
     pub(crate) fn new(begin: Begin) -> Self {
         let Begin { means, heard, mailbox, board, snapshots, grants, last, needed } = begin;
-        let Snapshot { units, confirmed, missing, .. } =
+        let Snapshot { node, units, confirmed, missing, .. } =
             last.unwrap_or_else(|| Snapshot::new(&means.node, Vec::new(), BTreeSet::new()));
+        let all = units.iter().map(|unit| &unit.id).chain(&confirmed);
+        let foreign = all.filter(|_| node != means.node).cloned().collect();
         let documents = Documents::new(grants, units.into_iter().map(|unit| Arc::new(Want::new(unit))));
         let world = World { left: confirmed, ..World::default() };
         Self {
@@ -131,8 +145,9 @@ impl Follower {
             documents,
             lists: Kind::WRITTEN.into_iter().map(|kind| (kind, List::default())).collect(),
             troubles: BTreeMap::new(),
-            missed: BTreeSet::new(),
+            missed: BTreeMap::new(),
             missing,
+            foreign,
             changed: BTreeSet::new(),
             said: None,
             fault: None,
@@ -151,8 +166,9 @@ impl Follower {
             self.tasks.spawn(self.means.clone().watch_kind(kind));
         }
         // What left while nobody looked, or was being let go of: another node may have it, with our finalizer.
-        self.missed = self.world.left.clone();
-        self.missed.clone().into_iter().for_each(|unit| self.find(unit));
+        for unit in self.world.left.difference(&self.foreign).cloned().collect::<Vec<_>>() {
+            self.ask(unit, Absence::Unexplained);
+        }
         loop {
             tokio::select! {
                 heard = self.heard.recv() => match heard {
@@ -185,6 +201,7 @@ impl Follower {
     fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Objects(kind, objects) => self.hear_objects(kind, objects),
+            Heard::Read(seen) if seen.is_over() => self.over(&seen),
             Heard::Read(seen) => self.put(*seen),
             Heard::Found(unit, found) => self.found(&unit, found.map(|found| *found)),
             Heard::Data(name, state) => {
@@ -227,13 +244,13 @@ impl Follower {
                 }
             }
             Objects::Changed(seen) => self.put(*seen),
-            Objects::Gone(seen) => {
-                let is_known =
-                    self.seen.get(seen.id()).is_some_and(|known| known.object.meta.uid == seen.object.meta.uid);
-                if is_known {
-                    self.miss(seen.id().clone());
-                }
+            Objects::Gone(seen) if self.is_known(&seen) => {
+                // As it was last. Nobody deletes what has our finalizer: it was given to another node, or etcd has lost it.
+                let is_deletable = seen.object.meta.life == Life::Terminating || !seen.object.meta.has_finalizer;
+                let why = if is_deletable { Absence::Deleted } else { Absence::Unexplained };
+                self.ask(seen.id().clone(), why);
             }
+            Objects::Gone(_) => {}
         }
     }
 
@@ -261,6 +278,7 @@ impl Follower {
             return;
         }
         self.missed.remove(&unit);
+        self.foreign.remove(&unit);
         if seen.object.meta.has_finalizer {
             self.finalizing.remove(&unit);
         }
@@ -271,16 +289,34 @@ impl Follower {
         self.seen.insert(unit, Arc::new(seen));
     }
 
-    /// An object isn't among this node's any more. One that was being deleted is gone, as somebody wished; what became of
-    /// another one has to be asked.
+    /// An object isn't among this node's any more.
     fn miss(&mut self, unit: UnitId) {
-        let life = self.seen.get(&unit).map(|seen| seen.object.meta.life);
-        if life == Some(Life::Terminating) {
-            self.remove(&unit);
-            self.world.left.insert(unit);
-        } else if self.missed.insert(unit.clone()) {
+        let is_deleted = self.seen.get(&unit).is_some_and(|seen| seen.object.meta.life == Life::Terminating);
+        self.ask(unit, if is_deleted { Absence::Deleted } else { Absence::Unexplained });
+    }
+
+    /// Asks what became of a missed object, also of one that was being deleted: if another node has it by now, our finalizer is
+    /// there with it.
+    fn ask(&mut self, unit: UnitId, why: Absence) {
+        let asked = self.missed.get(&unit).copied();
+        self.missed.insert(unit.clone(), asked.map_or(why, |asked| asked.max(why)));
+        if asked.is_none() {
             self.find(unit);
         }
+    }
+
+    /// With what was written, an object is gone.
+    fn over(&mut self, seen: &Seen) {
+        let unit = seen.id();
+        if self.is_known(seen) {
+            self.remove(unit);
+            self.missed.remove(unit);
+            self.world.left.insert(unit.clone());
+        }
+    }
+
+    fn is_known(&self, seen: &Seen) -> bool {
+        self.seen.get(seen.id()).is_some_and(|known| known.object.meta.uid == seen.object.meta.uid)
     }
 
     fn find(&mut self, unit: UnitId) {
@@ -294,24 +330,29 @@ impl Follower {
 
     /// What became of a missed object: of this node after all, of another one, or gone without a word.
     fn found(&mut self, unit: &UnitId, found: Option<Seen>) {
-        if !self.missed.contains(unit) {
-            return;
-        }
+        let Some(why) = self.missed.remove(unit) else { return };
         match found {
             Some(found) if found.node.as_deref() == Some(&self.means.node) => self.take(found),
+            // Nobody takes away what another name of this node had.
+            _ if self.foreign.contains(unit) => self.lose(unit),
             // It was here later than it is there: that is what a restored etcd has, and nobody took it away.
             Some(found) if self.seen.get(unit).is_some_and(|known| known.is_later_than(&found)) => self.lose(unit),
             Some(found) => {
                 let is_same = self.seen.get(unit).is_none_or(|known| known.object.meta.uid == found.object.meta.uid);
                 self.remove(unit);
-                if is_same {
+                if is_same || why == Absence::Deleted {
                     self.world.left.insert(unit.clone());
+                }
+                if is_same {
                     self.board.moved(Arc::new(found));
                 }
             }
+            None if why == Absence::Deleted => {
+                self.remove(unit);
+                self.world.left.insert(unit.clone());
+            }
             None => self.lose(unit),
         }
-        self.missed.remove(unit);
     }
 
     /// An object is gone without a word.

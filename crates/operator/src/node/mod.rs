@@ -82,6 +82,14 @@ impl Node {
             tracing::warn!(error = with_causes(&error), "what was wished last can't be read");
             None
         });
+        if let Some(last) = last.as_ref().filter(|last| last.node != self.name) {
+            let before = &last.node;
+            tracing::warn!(
+                "this root was that of node {before}, and is called {} now: what {before} had here is only taken away if a \
+                 person says so; if the name is wrong, start the agent with the right one",
+                self.name
+            );
+        }
         let (heard, messages) = channel(HEARD_MAX);
         let wake = Arc::new(Notify::new());
         let means =

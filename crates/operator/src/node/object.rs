@@ -66,6 +66,11 @@ impl Seen {
         &self.object.id
     }
 
+    /// Whether this is the last state of it: who is being deleted goes with the last finalizer.
+    pub(crate) fn is_over(&self) -> bool {
+        self.object.meta.life == Life::Terminating && self.finalizers.is_empty()
+    }
+
     /// Whether another node, which the object was given to, has taken it up: our finalizer is that one's then.
     pub(crate) fn is_taken_from(&self, node: &str) -> bool {
         let told = self.status.get("node").and_then(Value::as_str);

@@ -46,13 +46,17 @@ fn id(name: &str) -> UnitId {
 }
 
 impl Told {
-    fn new(last: Option<Snapshot>) -> Self {
+    fn new() -> Self {
+        Self::of("n1", None)
+    }
+
+    fn of(node: &str, last: Option<Snapshot>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = Config::new("http://127.0.0.1:1".parse().unwrap());
         let (sender, heard) = mpsc::channel(64);
         let means = Means {
             client: Client::try_from(config).unwrap(),
-            node: "n1".to_owned(),
+            node: node.to_owned(),
             heard: sender,
             wake: Arc::new(Notify::new()),
         };
@@ -60,7 +64,7 @@ impl Told {
             means,
             heard,
             mailbox: Arc::default(),
-            board: Arc::new(Board::new("n1", watch::Sender::default())),
+            board: Arc::new(Board::new(node, watch::Sender::default())),
             snapshots: Snapshots::of(folder.path()),
             grants: Grants::default(),
             last,
@@ -88,7 +92,7 @@ impl Told {
 
     /// Hears what became of an object that was asked for, which it must have been.
     fn found(&mut self, name: &str, found: Option<Web>) {
-        assert!(self.follower.missed.contains(&id(name)), "nobody asked for {name}");
+        assert!(self.follower.missed.contains_key(&id(name)), "nobody asked for {name}");
         self.follower.hear(Heard::Found(id(name), found.map(|web| web.seen(name))));
     }
 
@@ -109,7 +113,7 @@ impl Told {
 
 #[tokio::test]
 async fn what_a_restored_cluster_lists_is_so() {
-    let mut told = Told::new(None);
+    let mut told = Told::new();
     told.listed(&[("web", WEB)]);
     assert_eq!(told.says().await, r#"wish [web="v1"] confirmed [] missing []"#);
     let newer = Web { version: "5000", image: "v2", ..WEB };
@@ -127,7 +131,7 @@ async fn what_a_restored_cluster_lists_is_so() {
 
 #[tokio::test]
 async fn what_a_restored_cluster_takes_away_is_missing() {
-    let mut told = Told::new(None);
+    let mut told = Told::new();
     let here = Web { version: "5000", ..WEB };
     told.listed(&[("back", here), ("moved", here), ("gone", here)]);
     told.says().await;
@@ -137,4 +141,60 @@ async fn what_a_restored_cluster_takes_away_is_missing() {
     told.found("moved", Some(Web { node: "n2", version: "5001", ..WEB }));
     told.found("gone", None);
     assert_eq!(told.says().await, "wish [] confirmed [moved] missing [back gone]");
+}
+
+#[tokio::test]
+async fn who_deletes_confirms_and_nobody_else() {
+    let mut told = Told::new();
+    let names = ["deleted", "stripped", "lost", "moved", "released"];
+    told.listed(&names.map(|name| (name, WEB)));
+    told.says().await;
+    let deleted = Web { is_deleted: true, ..WEB };
+    let stripped = Web { has_finalizer: false, ..WEB };
+    told.container(Objects::Changed(Web { version: "101", ..deleted }.seen("deleted")));
+    told.container(Objects::Gone(Web { version: "102", ..deleted }.seen("deleted")));
+    // Somebody took our finalizer away, and deleted it before it was there again.
+    told.container(Objects::Gone(Web { version: "102", ..stripped }.seen("stripped")));
+    // As from an etcd whose keys were deleted.
+    told.container(Objects::Gone(Web { version: "103", ..WEB }.seen("lost")));
+    told.container(Objects::Gone(Web { version: "104", ..WEB }.seen("moved")));
+    // What the agent itself has let go of need not be asked for.
+    let released = Web { version: "105", has_finalizer: false, ..deleted };
+    told.follower.hear(Heard::Read(released.seen("released")));
+    told.container(Objects::Gone(Web { version: "106", ..deleted }.seen("released")));
+    for name in ["deleted", "stripped", "lost"] {
+        told.found(name, None);
+    }
+    told.found("moved", Some(Web { version: "104", node: "n2", ..WEB }));
+    assert_eq!(told.says().await, "wish [] confirmed [deleted moved released stripped] missing [lost]");
+}
+
+#[tokio::test]
+async fn what_is_moved_while_it_is_being_deleted_is_released() {
+    let mut told = Told::new();
+    told.listed(&[("web", WEB)]);
+    told.says().await;
+    let deleted = Web { is_deleted: true, version: "101", ..WEB };
+    told.container(Objects::Changed(deleted.seen("web")));
+    told.container(Objects::Gone(deleted.seen("web")));
+    told.found("web", Some(Web { version: "102", node: "", ..deleted }));
+    assert_eq!(told.says().await, "wish [] confirmed [web] missing []");
+    assert!(told.follower.board.is_moved(&id("web")), "or our finalizer stays for ever");
+}
+
+#[tokio::test]
+async fn what_another_name_of_this_node_had_is_missing() {
+    let mut told = Told::new();
+    let other = Web { version: "100", ..WEB };
+    told.listed(&[("web", WEB), ("here", other)]);
+    told.says().await;
+    let said = told.follower.said.as_ref().unwrap();
+    let units = said.wants.iter().map(|want| Arc::clone(&want.unit)).collect();
+    let last = Snapshot::new("n1", units, [id("ended")].into());
+
+    let mut told = Told::of("n2", Some(last));
+    told.listed(&[("here", Web { node: "n2", ..other })]);
+    told.found("web", Some(WEB));
+    assert_eq!(told.says().await, r#"wish [here="v1"] confirmed [ended] missing [web]"#);
+    assert!(!told.follower.board.is_moved(&id("web")), "its finalizer is that of n1");
 }
