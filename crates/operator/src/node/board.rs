@@ -4,6 +4,7 @@
 //! what is known then.
 
 use super::{
+    contested::Contested,
     lease,
     object::Seen,
     passing::Passing,
@@ -72,6 +73,8 @@ struct State {
     ready: BTreeSet<UnitId>,
     /// Objects that are on their way to that.
     passing: Passing,
+    /// What somebody else may write over.
+    contested: Contested,
     telling: Telling,
     /// What was told of objects' mistakes and of the guard's questions: each once.
     rejected: BTreeMap<UnitId, (What, String)>,
@@ -94,6 +97,7 @@ impl Board {
         let changed: Vec<UnitId> = changed.map(|(unit, _)| unit.clone()).collect();
         state.ready.retain(|unit| subjects.contains_key(unit));
         state.due.extend(changed);
+        state.contested.retain(|unit| subjects.contains_key(unit));
         state.moved.retain(|unit, _| !subjects.contains_key(unit));
         state.rejected.retain(|unit, _| subjects.contains_key(unit));
         state.subjects = subjects;
@@ -121,9 +125,10 @@ impl Board {
         self.bell.notify_one();
     }
 
-    /// What was written of an object, as the server has it now: it is heard of by the watch, too, but later.
-    pub(crate) fn written(&self, seen: Arc<Seen>) {
+    /// A status was written to an object, which the server has now: it is heard of by the watch, too, but later.
+    pub(crate) fn written(&self, seen: Arc<Seen>, status: &Status) {
         let mut state = self.lock();
+        state.contested.wrote(seen.id(), &seen.object.meta.uid, status, Instant::now());
         if let Some(subject) = state.subjects.get_mut(seen.id()).filter(|subject| seen.is_newer_than(&subject.seen)) {
             subject.seen = seen;
         }
@@ -160,7 +165,7 @@ impl Board {
     pub(crate) fn next(&self, busy: &BTreeSet<UnitId>, now: &Time) -> Option<Job> {
         let mut state = self.lock();
         let at = Instant::now();
-        while let Some(unit) = state.passing.ripe(at) {
+        while let Some(unit) = state.passing.ripe(at).or_else(|| state.contested.ripe(at)) {
             state.due.insert(unit);
         }
         while let Some(unit) = state.due.iter().find(|unit| !busy.contains(*unit)).cloned() {
@@ -175,7 +180,8 @@ impl Board {
 
     /// When there may be something to be written though nothing is said meanwhile.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        self.lock().passing.wake_at()
+        let state = self.lock();
+        state.passing.wake_at().into_iter().chain(state.contested.wake_at()).min()
     }
 
     /// What is to be told as an Event now.
@@ -239,6 +245,9 @@ impl State {
             return None;
         }
         self.passing.over(unit);
+        if differs && self.contested.holds_back(unit, &seen.object.meta.uid, &after, at) {
+            return None;
+        }
         differs.then(|| Job::Status(seen, Box::new(after)))
     }
 

@@ -11,17 +11,19 @@
 //! | `watch`, `object`, `trouble` | what the API server says, as messages; what keeps it from saying so, in words |
 //! | `follower` | the one task that knows the cluster: world → wish |
 //! | `snapshot`, `source` | wishes on disk, and on their way to the agent |
-//! | `board`, `status`, `passing` | how objects stand, what their status says, and what isn't worth saying |
+//! | `board`, `status`, `passing`, `contested` | how objects stand, what their status says, what isn't worth saying, and what isn't worth a fight |
 //! | `telling` | what is said as Events, and when |
-//! | `writer`, `write`, `event` | what is written: status, our finalizer, Events |
+//! | `writer`, `resting`, `write`, `event` | what is written, and who is left in peace: status, our finalizer, Events |
 //! | `lease` | that the node's agent is there |
 
 mod board;
+mod contested;
 mod event;
 mod follower;
 mod lease;
 mod object;
 mod passing;
+mod resting;
 mod snapshot;
 mod source;
 mod status;

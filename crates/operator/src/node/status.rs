@@ -24,7 +24,7 @@ use crate::{
 };
 use abide_agent::{SourceReport, SourceState, UnitReport};
 use abide_spec::{Digest, Kind};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use serde_json::Value;
 
 pub(crate) const INVALID: &str = "Invalid";
@@ -69,6 +69,13 @@ enum Besides {
 pub(crate) fn read(status: &Value) -> Status {
     let mut status: Status = serde_json::from_value(status.clone()).unwrap_or_default();
     status.conditions.retain(|condition| OURS.contains(&condition.kind.as_str()));
+    status
+}
+
+/// A status but for when it came to be so.
+pub(crate) fn timeless(status: &Status) -> Status {
+    let mut status = status.clone();
+    status.conditions.iter_mut().for_each(|condition| condition.last_transition_time = Time(Timestamp::UNIX_EPOCH));
     status
 }
 
@@ -215,7 +222,7 @@ mod tests {
     use serde_json::json;
 
     fn time(second: i64) -> Time {
-        Time(k8s_openapi::jiff::Timestamp::from_second(second).unwrap())
+        Time(Timestamp::from_second(second).unwrap())
     }
 
     fn id(name: &str) -> UnitId {

@@ -1,11 +1,13 @@
 //! Writes what the board says is to be written: a bounded number of objects at once, each by one request at a time.
 //!
 //! Where the API server fails, this waits longer and longer and asks the board anew: what counts is how things stand then.
+//! What it refuses of one object is that object's affair, and the others don't wait for it.
 
 use super::{
     board::{Board, Job},
     event::Events,
     object::{Seen, named},
+    resting::Resting,
     trouble,
     watch::Means,
     write::{self, PATIENCE},
@@ -32,6 +34,9 @@ enum Ended {
     Done,
     /// There is no use in trying it again before something is heard.
     Moot,
+    /// The API server doesn't take this, whatever it takes of others.
+    Refused(String),
+    /// The API server doesn't work now.
     Failed(String),
 }
 
@@ -40,6 +45,7 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
     let mut writes: JoinSet<(UnitId, Ended)> = JoinSet::new();
     let mut busy: BTreeSet<UnitId> = BTreeSet::new();
     let mut events = Events::new(&means);
+    let mut resting = Resting::default();
     let mut delays = DefaultBackoff::default();
     let mut not_before = Instant::now();
     loop {
@@ -49,6 +55,10 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
             events.tell(told);
         }
         let is_late = Instant::now() >= not_before;
+        while let Some(unit) = resting.rested(Instant::now()) {
+            busy.remove(&unit);
+            board.again(unit);
+        }
         while is_late
             && writes.len() < WRITES_MAX
             && let Some(job) = board.next(&busy, &now())
@@ -61,12 +71,19 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
         tokio::select! {
             Some(written) = writes.join_next(), if !writes.is_empty() => {
                 let Ok((unit, ended)) = written else { continue };
-                busy.remove(&unit);
                 match ended {
-                    Ended::Done => delays.reset(),
-                    Ended::Moot => {}
+                    Ended::Done | Ended::Moot => {
+                        delays.reset();
+                        resting.is_well(&unit);
+                        busy.remove(&unit);
+                    }
+                    Ended::Refused(why) => match resting.refused(unit, Instant::now()) {
+                        true => tracing::warn!("{why}"),
+                        false => tracing::debug!("{why}"),
+                    },
                     Ended::Failed(why) => {
                         tracing::warn!("{why}");
+                        busy.remove(&unit);
                         board.again(unit);
                         not_before = Instant::now() + delays.next().unwrap_or(PATIENCE);
                     }
@@ -76,6 +93,7 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
             () = events.next_through() => {}
             () = api::until(board.tell_at()), if events.is_free() => {}
             () = sleep_until(not_before), if !is_late => {}
+            () = api::until(resting.wake_at()) => {}
             () = api::until(board.wake_at()), if is_late && writes.len() < WRITES_MAX => {}
         }
     }
@@ -103,7 +121,7 @@ impl Job {
                 let patch = json!({
                     "apiVersion": kind.api_version, "kind": kind.kind,
                     "metadata": { "name": unit.name, "namespace": unit.scope, "uid": seen.object.meta.uid },
-                    "status": status,
+                    "status": &status,
                 });
                 let parameters = PatchParams::apply(write::MANAGER).force();
                 let api = api::objects(&means.client, unit);
@@ -111,10 +129,21 @@ impl Job {
                 let written = api.patch_status(unit.name.as_str(), &parameters, &patch);
                 ended(&format!("writing the status of {}", named(unit)), timeout(PATIENCE, written).await, |object| {
                     if let Some(seen) = Seen::read(unit.kind, object) {
-                        board.written(Arc::new(seen));
+                        board.written(Arc::new(seen), &status);
                     }
                 })
             }
+        }
+    }
+}
+
+impl Ended {
+    /// Whose fault an error is. Who isn't known any more is refused everything.
+    fn failed(doing: &str, error: &kube::Error) -> Self {
+        let words = trouble::words(doing, error);
+        match api::status(error) {
+            Some(400..=499) if !matches!(api::status(error), Some(401 | 408 | 429)) => Self::Refused(words),
+            _ => Self::Failed(words),
         }
     }
 }
@@ -124,7 +153,7 @@ async fn release(board: &Board, means: &Means, unit: &UnitId) -> Ended {
     let doing = format!("releasing {}", named(unit));
     let found = match timeout(PATIENCE, api::objects(&means.client, unit).get_opt(unit.name.as_str())).await {
         Ok(Ok(found)) => found.and_then(|found| Seen::read(unit.kind, found)),
-        Ok(Err(error)) => return Ended::Failed(trouble::words(&doing, &error)),
+        Ok(Err(error)) => return Ended::failed(&doing, &error),
         Err(_) => return Ended::Failed(format!("{doing}: the API server does not answer")),
     };
     let is_ours = |seen: &Seen| seen.object.meta.has_finalizer && !seen.is_taken_from(&means.node);
@@ -141,7 +170,7 @@ async fn release(board: &Board, means: &Means, unit: &UnitId) -> Ended {
         }
         Err(error) if api::status(&error) == Some(409) => Ended::Failed(format!("{doing}: somebody was faster")),
         Err(error) if write::is_settled(&error) => Ended::Moot,
-        Err(error) => Ended::Failed(trouble::words(&doing, &error)),
+        Err(error) => Ended::failed(&doing, &error),
     }
 }
 
@@ -156,7 +185,7 @@ fn ended<T>(
             Ended::Done
         }
         Ok(Err(error)) if write::is_settled(&error) => Ended::Moot,
-        Ok(Err(error)) => Ended::Failed(trouble::words(doing, &error)),
+        Ok(Err(error)) => Ended::failed(doing, &error),
         Err(_) => Ended::Failed(format!("{doing}: the API server does not answer")),
     }
 }
