@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     protocol::{ObjectId, Target},
-    trust::{self, Trust, age},
+    trust::{self, State, Trust, age},
 };
 use abide_reconcile::{Attend, Fault, Revision, SourceId, spec::kind::Grants};
 use std::{
@@ -44,12 +44,19 @@ impl Judge for Belief {
         let trust::Taken { revision, committed_at, .. } = trust.take(target, hub, attend)?;
         Ok(Taken { revision, committed_at: Some(committed_at) })
     }
+
+    fn is_earlier(&self, target: &Target) -> bool {
+        // What can't be read is said when the target is taken.
+        let state = State::read(&self.settings.directory);
+        state.is_ok_and(|state| state.is_some_and(|state| state.is_earlier(target)))
+    }
 }
 
 impl From<trust::NotTaken> for NotTaken {
     fn from(not_taken: trust::NotTaken) -> Self {
         match not_taken {
             trust::NotTaken::Refused(refused) => Self::Refused(refused.to_string()),
+            trust::NotTaken::Earlier { .. } => Self::Earlier,
             trust::NotTaken::Cancelled => Self::Cancelled,
             other => Self::Again(with_causes(&other)),
         }

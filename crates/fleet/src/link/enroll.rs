@@ -131,6 +131,12 @@ pub async fn enroll(folder: &Folder, wanted: &Enrolment, own: Own) -> Result<Ide
     {
         return Err(EnrollError::OtherFleet { pinned: before.fleet, found: identity.fleet });
     }
+    // The owner says who the hub is: what another one said, or this one before, is in nobody's way. What can't be read
+    // here is said by the agent, which can't go on without it.
+    if let Ok(Some(mut state)) = State::read(folder.source()) {
+        state.forget_number();
+        state.write(folder.source())?;
+    }
     if let Some(signers) = &wanted.signers {
         // Before the identity: without them, the machine would believe anything first.
         State::new(&identity.fleet, Some(signers.into())).write(folder.source())?;

@@ -52,8 +52,6 @@ pub(super) struct Follower {
     pub(super) session: String,
     pub(super) version: String,
     pub(super) pace: Pace,
-    /// The highest number of a target so far.
-    pub(super) highest: u64,
 }
 
 /// What it has learned of the hub.
@@ -142,13 +140,6 @@ impl Follower {
     fn news(&mut self, target: Target) {
         self.pace.knows = Some(target.number);
         self.pace.back_off.spread(Duration::from_secs(target.spread.into()));
-        // A hub that was restored from an old backup says what it said then, until it has found out what is to be.
-        if target.number < self.highest {
-            tracing::warn!(commit = %target.commit, "the hub says what it said earlier: nobody is sent back by that");
-            return;
-        }
-        self.highest = target.number;
-        self.board.target(target.clone());
         self.targets.send_replace(Some(target));
     }
 

@@ -120,12 +120,11 @@ impl Link {
             return Err(Fault::Never(text.into()));
         }
         let belief = Belief::new(&opening.id, directory, &identity, &opening.spec.grants, Arc::clone(&self.judging))?;
-        let state = State::read(directory).map_err(|error| Fault::Never(with_causes(&error).into()))?;
-        self.begin(folder, identity, Arc::new(belief), state.map_or(0, |state| state.number))
+        State::read(directory).map_err(|error| Fault::Never(with_causes(&error).into()))?;
+        self.begin(folder, identity, Arc::new(belief))
     }
 
-    /// `highest` is the highest number of a target that was taken before.
-    fn begin(&self, folder: Folder, identity: Identity, judge: Arc<dyn Judge>, highest: u64) -> Result<Opened, Fault> {
+    fn begin(&self, folder: Folder, identity: Identity, judge: Arc<dyn Judge>) -> Result<Opened, Fault> {
         let clock = Arc::new(Clock::new(Arc::clone(&self.own), identity.issued_at));
         // One that can't be read is got anew.
         let trial =
@@ -159,7 +158,6 @@ impl Link {
             session: self.session.clone(),
             version: self.version.clone(),
             pace: Default::default(),
-            highest,
         };
         let teller = teller::run(Arc::clone(&board), line, Arc::clone(&self.sequence));
         let handle = self.handle.clone();

@@ -34,6 +34,8 @@ pub(super) enum NotTaken {
     Refused(String),
     /// It may be another time.
     Again(String),
+    /// The hub has said it before, and it would lead back.
+    Earlier,
     /// There is another one.
     Cancelled,
 }
@@ -41,6 +43,9 @@ pub(super) enum NotTaken {
 /// Who says whether a target may be taken. It blocks, and asks the hub for what it lacks.
 pub(super) trait Judge: Send + Sync + 'static {
     fn take(&self, target: &Target, hub: &Remote, attend: &dyn Attend) -> Result<Taken, NotTaken>;
+
+    /// Whether the hub has said something later than this target.
+    fn is_earlier(&self, target: &Target) -> bool;
 }
 
 /// Takes targets.
@@ -90,6 +95,12 @@ impl Taker {
 
     /// Takes a target, or says when to try again.
     async fn take(&self, target: Target, back_off: &mut BackOff) -> Option<std::time::Duration> {
+        // What a hub said earlier is the target only once it is known to go forward: one that was restored from an old
+        // backup learns what it forgot from what it is told of the later one.
+        let is_earlier = self.judge.is_earlier(&target);
+        if !is_earlier {
+            self.board.target(target.clone());
+        }
         let (judge, asked) = (Arc::clone(&self.judge), target.clone());
         let hub = Remote::new(Arc::clone(&self.line), self.handle.clone());
         let newest = Newest(self.targets.clone());
@@ -97,6 +108,7 @@ impl Taker {
         match taken.unwrap_or_else(|error| Err(NotTaken::Again(format!("judging the target: {error}")))) {
             Ok(Taken { revision, committed_at }) => {
                 back_off.reset();
+                self.board.target(target.clone());
                 self.line.contact().committed(committed_at.unwrap_or(0));
                 self.board.taking(&target, Taking::taken(&revision));
                 self.voice.say(revision);
@@ -105,6 +117,7 @@ impl Taker {
             Err(NotTaken::Refused(why)) => {
                 back_off.reset();
                 tracing::warn!(commit = %target.commit, why, "the hub's target is refused; what runs, runs on");
+                self.board.target(target.clone());
                 self.board.note(&format!("refused commit {}: {why}", target.commit));
                 self.board.taking(&target, Taking::Refused(why.clone()));
                 let commit = target.commit.to_string();
@@ -112,12 +125,19 @@ impl Taker {
                 self.voice.say(Revision { commit, summary, wish: Wish::Refused(why.into()), files });
                 None
             }
+            Err(NotTaken::Earlier) => {
+                back_off.reset();
+                tracing::warn!(commit = %target.commit, "the hub says what it said earlier: nobody is sent back by that");
+                None
+            }
             Err(NotTaken::Again(why)) => {
                 let pause = back_off.fail(pace::draw());
                 if back_off.failures() >= TOLD_AFTER {
                     self.voice.lost(why.clone());
                 }
-                self.board.taking(&target, Taking::Interrupted(why));
+                if !is_earlier {
+                    self.board.taking(&target, Taking::Interrupted(why));
+                }
                 Some(pause)
             }
             // Then the targets have changed, or end.

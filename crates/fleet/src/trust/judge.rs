@@ -2,11 +2,14 @@
 //!
 //! ```text
 //!  no commit yet ─────────────────────────────► signed by whom the owner named, or by whom it names itself, if anybody
-//!  the head, or what ran before ──────────────► not below the floor of the head's tree
+//!  what was taken last ───────────────────────► it is
+//!  the head, or what ran before ──────────────► said later than what was taken last, and not below the floor of the head
 //!  what descends from the head (the chain) ───► signed, if the fleet has signers
 //!  what says that it replaces the head ───────► signed, and the fleet must have signers
 //!  anything else ─────────────────────────────► refused
 //! ```
+//!
+//! What goes forward is taken whatever its number is: no number that a hub makes up may keep machines from the next commit.
 //!
 //! Who signs is in [`authority`](super::authority).
 
@@ -42,6 +45,12 @@ pub(super) fn judge(state: &State, target: &Target, bringing: &mut Bringing<'_>)
     let mut authority = Authority { signers: state.signers.clone(), seen: state.signers_version };
     let way = match &state.head {
         None => None,
+        Some(_) if state.is_on(target.commit) => Some(Way::Back),
+        Some(head)
+            if state.is_earlier(target) && (head.commit == target.commit || state.ran.contains(&target.commit)) =>
+        {
+            return Err(NotTaken::Earlier { commit: target.commit });
+        }
         Some(head) if head.commit == target.commit => Some(Way::Back),
         Some(head) if state.ran.contains(&target.commit) => {
             above_floor(head.floor, target.commit, bringing)?;
@@ -60,7 +69,10 @@ pub(super) fn judge(state: &State, target: &Target, bringing: &mut Bringing<'_>)
     let (commit, fleet) = read(state, target.commit, bringing)?;
     let chain = match (chain, &state.head) {
         (Some(chain), _) => chain,
-        (None, Some(head)) => replaced(&authority, fleet.spec(), head.commit, target.commit, bringing)?,
+        (None, Some(head)) => {
+            let way = replaced(&authority, fleet.spec(), head.commit, target.commit, bringing);
+            way.map_err(|error| if state.is_earlier(target) { error.or_earlier(target.commit) } else { error })?
+        }
         (None, None) => Vec::new(),
     };
     let rotations: Vec<Link> = chain.iter().rev().filter(|link| link.id != target.commit).copied().collect();

@@ -200,6 +200,12 @@ pub enum NotTaken {
     /// The commit can't be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// The hub said it before what it said last, and it doesn't go forward: an old backup says so, and sends nobody back.
+    #[error("commit {commit} is what the hub said earlier, and nobody is sent back by that")]
+    Earlier {
+        /// Which.
+        commit: ObjectId,
+    },
     /// Nobody waits any more.
     #[error("cancelled")]
     Cancelled,
@@ -208,5 +214,17 @@ pub enum NotTaken {
 impl From<Refused> for NotTaken {
     fn from(refused: Refused) -> Self {
         Self::Refused(Box::new(refused))
+    }
+}
+
+impl NotTaken {
+    /// Of a commit that doesn't follow: it is older than the head, or so it seems, if it was said earlier.
+    pub(super) fn or_earlier(self, commit: ObjectId) -> Self {
+        let Self::Refused(refused) = &self else { return self };
+        if matches!(**refused, Refused::Fork { .. } | Refused::Unstated { .. }) {
+            Self::Earlier { commit }
+        } else {
+            self
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What a machine remembers of its fleet: the commit that all later ones must follow, what it ran, and who may sign.
 
-use crate::protocol::ObjectId;
+use crate::protocol::{ObjectId, Target};
 use abide_spec::fleet;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -77,8 +77,8 @@ pub struct State {
     /// Commits that it took, the newest first, at most [`RAN_MAX`].
     #[serde(default)]
     pub ran: Vec<ObjectId>,
-    /// The highest number of a target that it took. What has a smaller one is said by a hub that forgot what it said
-    /// since, as one that was restored from an old backup.
+    /// The number of the target by which it went forward last, or the highest of those since. What has a smaller one is
+    /// said by a hub that forgot what it said since, as one that was restored from an old backup: it takes nobody back.
     #[serde(default, skip_serializing_if = "is_none")]
     pub number: u64,
     /// Who signs what follows the head; before there is one, who its owner said.
@@ -191,9 +191,35 @@ impl State {
         File::open(directory).and_then(|folder| folder.sync_all()).map_err(disk("syncing", directory))
     }
 
-    /// Notes that a target was taken.
-    pub(super) fn took(&mut self, number: u64, commit: ObjectId) {
+    /// Whether a hub says something that it said before the last target that was taken.
+    pub fn is_earlier(&self, target: &Target) -> bool {
+        target.number < self.number
+    }
+
+    /// Whether this is the commit that it took last.
+    pub(super) fn is_on(&self, commit: ObjectId) -> bool {
+        self.ran.first() == Some(&commit)
+    }
+
+    /// Notes that a target was taken which goes forward. Numbers count from it anew: one of the far future, whoever said
+    /// it, makes the machine deaf to nobody who has a commit to say.
+    pub(super) fn went_on(&mut self, number: u64, commit: ObjectId) {
+        self.number = number;
+        self.ran_last(commit);
+    }
+
+    /// Notes that a target was taken which ran before.
+    pub(super) fn went_back(&mut self, number: u64, commit: ObjectId) {
         self.number = self.number.max(number);
+        self.ran_last(commit);
+    }
+
+    /// Whatever hubs said before counts no more: the machine's owner says that the hub is the right one.
+    pub fn forget_number(&mut self) {
+        self.number = 0;
+    }
+
+    fn ran_last(&mut self, commit: ObjectId) {
         self.ran.retain(|ran| *ran != commit);
         self.ran.insert(0, commit);
         self.ran.truncate(RAN_MAX);

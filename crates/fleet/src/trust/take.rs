@@ -105,12 +105,15 @@ impl Trust {
     fn remember(&mut self, target: &Target, judged: Judged) -> Result<(), NotTaken> {
         let Target { number, commit, .. } = *target;
         let mut state = self.state.clone();
-        if let Way::Forward { signers, signers_version } = judged.way {
-            let floor = judged.fleet.spec().floor.as_ref().map(judge::id_of);
-            state.head = Some(Head { commit, floor });
-            (state.signers, state.signers_version) = (signers, signers_version);
+        match judged.way {
+            Way::Forward { signers, signers_version } => {
+                let floor = judged.fleet.spec().floor.as_ref().map(judge::id_of);
+                state.head = Some(Head { commit, floor });
+                (state.signers, state.signers_version) = (signers, signers_version);
+                state.went_on(number, commit);
+            }
+            Way::Back => state.went_back(number, commit),
         }
-        state.took(number, commit);
         if state != self.state {
             state.write(&self.settings.directory)?;
             self.state = state;

@@ -77,6 +77,34 @@ fn nothing_is_asked_for_twice() {
     assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), 4);
 }
 
+#[test]
+fn no_number_that_was_ever_said_is_in_the_way_of_the_next_commit() {
+    let mut world = World::new();
+    let first = world.commit(Draft::after(None, "first"));
+    let skipped = world.commit(Draft::after(Some(first), "skipped"));
+    let head = world.commit(Draft::after(Some(skipped), "head"));
+    let next = world.commit(Draft::after(Some(head), "next"));
+    let mut trust = world.trust();
+    let mut told = |number: u64, commit: ObjectId| {
+        let taken = trust.take(&Target { number, ..target(commit) }, &Honest::of(&world), &Patient);
+        taken.map(|_| (trust.state().number, trust.state().head.as_ref().unwrap().commit))
+    };
+    let is_earlier = |taken: Result<_, NotTaken>| matches!(taken, Err(NotTaken::Earlier { .. }));
+    told(5, first).unwrap();
+    told(6, head).unwrap();
+    // As an old backup has it: nobody is sent back, and nobody takes it for a fork.
+    assert!(is_earlier(told(4, first)) && is_earlier(told(5, skipped)));
+    assert!(matches!(told(7, skipped), Err(NotTaken::Refused(_))), "what is said now is no old story");
+    // A thief, or a clock of another century, who says what the machine has anyway.
+    assert_eq!(told(u64::MAX, head).unwrap(), (u64::MAX, head));
+    assert_eq!(told(8, head).unwrap(), (u64::MAX, head), "what it is on it may be on, whoever says so");
+    assert!(is_earlier(told(8, first)));
+    // The next commit is taken all the same, and from then on numbers count again.
+    assert_eq!(told(9, next).unwrap(), (9, next));
+    assert_eq!(told(10, first).unwrap(), (10, next));
+    assert!(is_earlier(told(9, next)), "it went back from this one later");
+}
+
 /// A hub that goes away after so many objects.
 struct Cut<'a> {
     honest: Honest<'a>,

@@ -57,10 +57,14 @@ async fn a_machine_is_enrolled_once() {
         let error = enroll(&folder, &wanted(&hub), own()).await.unwrap_err();
         assert!(matches!(&error, EnrollError::Already(known) if **known == identity), "{error}");
         assert_eq!(hub.asked("/v1/enroll").len(), 1);
-        // Anew, as it was revoked, everything is new.
+        // Anew, as it was revoked, everything is new; and no number of before is in the way of what is said now.
+        let mut state = State::new(&identity.fleet, None);
+        state.number = u64::MAX;
+        state.write(directory.path()).unwrap();
         let anew = enroll(&folder, &Enrolment { again: true, ..wanted(&hub) }, own()).await.unwrap();
         assert!(anew.key != identity.key && anew.age != identity.age);
         assert_eq!(folder.identity().unwrap().unwrap(), anew);
+        assert_eq!(State::read(directory.path()).unwrap().unwrap().number, 0);
     }
 }
 

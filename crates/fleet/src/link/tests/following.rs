@@ -50,8 +50,15 @@ fn empty(commit: &str) -> Revision {
 }
 
 impl Judge for Simple {
+    fn is_earlier(&self, target: &Target) -> bool {
+        target.number < 5
+    }
+
     fn take(&self, target: &Target, _: &Remote, _: &dyn Attend) -> Result<Taken, NotTaken> {
         self.took.notify_one();
+        if target.commit.to_string().starts_with('e') {
+            return Err(NotTaken::Earlier);
+        }
         let mut fails = self.fails.lock().unwrap();
         if *fails > 0 {
             *fails -= 1;
@@ -88,7 +95,7 @@ impl Machine {
     fn start(folder: &Folder, identity: &Identity, judge: Arc<dyn Judge>) -> Self {
         let link = Link::new(Handle::current(), "0.1.0", own()).unwrap();
         let Opened { mut source, wake, reporter, contact } =
-            link.begin(folder.clone(), identity.clone(), judge, 0).unwrap();
+            link.begin(folder.clone(), identity.clone(), judge).unwrap();
         let gone = Arc::new(AtomicBool::new(false));
         let attend = Until(Arc::clone(&gone));
         let (say, said) = unbounded_channel();
@@ -188,6 +195,33 @@ async fn what_is_refused_is_said_and_reported() {
     let report = hub.until(report_of(MachineState::Refused)).await;
     assert_eq!((report.message.as_str(), report.target), ("commit ffffffffffff is a fork", Some(7)));
     assert_eq!(report.happened[0].text, format!("refused commit {}: commit ffffffffffff is a fork", "f".repeat(40)));
+}
+
+#[tokio::test]
+async fn what_was_said_earlier_is_the_target_only_where_it_goes_forward() {
+    let hub = Hub::start(Http::Two).await;
+    let (_directory, folder, identity) = hub.machine(now());
+    hub.answers(says(target(7, 'a')));
+    let mut machine = Machine::start(&folder, &identity, Arc::new(Simple::default()));
+    assert_eq!(machine.says().await, Ok("a".repeat(40)));
+    machine.is_on(&"a".repeat(40));
+    hub.until(report_of(MachineState::Ready)).await;
+    for (told, digit) in [(3, 'e'), (4, 'b')] {
+        hub.answers(says(target(told, digit)));
+        (machine.wake)();
+        let knows = |asked: &[Asked]| asked.iter().any(|ask| is_poll(ask) && ask.read::<Poll>().knows == Some(told));
+        passing_until(hub.until(|asked| knows(asked).then_some(()))).await;
+    }
+    assert_eq!(machine.says().await, Ok("b".repeat(40)), "the agent hears of no earlier one");
+    machine.is_on(&"b".repeat(40));
+    let told = |number: u64| {
+        move |asked: &[Asked]| {
+            let reports = asked.iter().filter(|asked| asked.path == "/v1/report").map(Asked::read::<Report>);
+            let told: Vec<_> = reports.map(|report| report.target).collect();
+            told.contains(&Some(number)).then_some(told)
+        }
+    };
+    assert!(!passing_until(hub.until(told(4))).await.contains(&Some(3)), "nor does the hub, which is to learn of 7");
 }
 
 #[tokio::test]

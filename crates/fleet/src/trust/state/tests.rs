@@ -8,8 +8,8 @@ fn state() -> State {
     let keys = vec!["ssh-ed25519 AAAA anna".to_owned()];
     let mut state = State::new("0f6c", Some(Signers { version: 3, require: Require::Tag, keys }));
     state.head = Some(Head { commit: id(2), floor: Some(id(1)) });
-    state.took(0, id(1));
-    state.took(0, id(2));
+    state.went_on(0, id(1));
+    state.went_on(0, id(2));
     state
 }
 
@@ -30,7 +30,7 @@ fn a_write_that_is_cut_anywhere_leaves_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     state().write(folder.path()).unwrap();
     let mut newer = state();
-    newer.took(0, id(3));
+    newer.went_on(0, id(3));
     let bytes = serde_json::to_vec_pretty(&newer).unwrap();
     for cut in 0..=bytes.len() {
         fs::write(folder.path().join(NEXT), &bytes[..cut]).unwrap();
@@ -56,10 +56,11 @@ fn what_is_not_understood_is_not_taken_for_nothing() {
 }
 
 #[test]
-fn numbers_only_grow() {
+fn numbers_only_grow_on_the_way_back_and_count_anew_from_what_goes_forward() {
     let mut state = state();
-    state.took(7, id(3));
-    state.took(5, id(2));
+    state.went_on(u64::MAX, id(3));
+    state.went_on(7, id(4));
+    state.went_back(5, id(2));
     assert_eq!(state.number, 7);
     let folder = tempfile::tempdir().unwrap();
     state.write(folder.path()).unwrap();
@@ -70,9 +71,9 @@ fn numbers_only_grow() {
 fn what_ran_is_bounded_and_in_order() {
     let mut state = State::new("0f6c", None);
     for n in 0..100 {
-        state.took(0, id(n));
+        state.went_on(0, id(n));
     }
-    state.took(0, id(50));
+    state.went_on(0, id(50));
     assert_eq!((state.ran.len(), state.ran[0], state.ran[1]), (RAN_MAX, id(50), id(99)));
     assert_eq!(state.ran.iter().filter(|ran| **ran == id(50)).count(), 1);
 }
