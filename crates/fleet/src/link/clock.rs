@@ -3,13 +3,15 @@
 //! A machine without a battery begins in 1970. Two things then need the time: whether the hub's certificate is one of
 //! today, and when the machine's own is to be renewed.
 //!
-//! *The hub's certificate* is judged at the newest of: the own clock; what the hub's clock said when it issued the
-//! machine's certificate, which is kept with it; and the moment from which on the certificates that are shown are valid,
+//! *The hub's certificate* is believed if it is good by the own clock. If it isn't, it is judged at the newest of: the own
+//! clock; what the hub's clock said when it issued the
+//! machine's certificate, as that says itself; and the moment from which on the certificates that are shown are valid,
 //! each of which our authority signed at that moment or later. So "not valid yet" is no reason to refuse, but a proof of
 //! how late it is. What is left to somebody who has a hub's key of long ago, and a machine whose clock stands still: he
 //! can show a certificate that has expired since the machine got its own. He is then a hub that lies, which can't decide
 //! what a machine runs. What a hub's clock says from answer to answer proves nothing here: one that lies could say that
-//! it is the year 3000, in which no hub is believed.
+//! it is the year 3000, in which no hub is believed. And a hub's thief, who signs what he likes for as long as the root lets
+//! the issuing key sign, makes no machine with a right clock believe that today is over.
 //!
 //! *The own certificate* is renewed by the hub's clock, as answers have it. A clock that is ahead by years makes every
 //! hub look expired: that is said, and nothing else can be done about it here.
@@ -49,6 +51,11 @@ impl Clock {
     /// The hub's clock said so just now.
     pub(super) fn hear(&self, at: i64) {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, Instant::now()));
+    }
+
+    /// What the machine's own clock shows.
+    pub(super) fn own(&self) -> i64 {
+        (self.own)()
     }
 
     /// At least so late.

@@ -9,9 +9,11 @@
 
 use super::{
     address::Address,
+    certificate::{self, Times, Untrusted},
     clock::Clock,
     key::KeyError,
     tls::{self, CertificateTrouble, Root, Shown},
+    words,
 };
 use crate::{protocol::Issued, server::authority::Identity as Certified};
 use abide_spec::Name;
@@ -28,6 +30,9 @@ use std::{
 
 /// Of the files.
 const FORMAT: u32 = 1;
+
+/// By so many seconds what is said of a certificate may be beside what is in it: it has no parts of seconds.
+const MOMENT: i64 = 2;
 
 /// Who a machine is.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,9 +53,9 @@ pub struct Identity {
     pub(super) chain: String,
     /// What opens values that are encrypted for this machine, as `age-keygen` writes it.
     pub(super) age: String,
-    /// When the certificate was issued, by the hub's clock: seconds since 1970.
+    /// When the certificate was issued, as it says itself: seconds since 1970, by the hub's clock.
     pub issued_at: i64,
-    /// When it is to be renewed.
+    /// When it is to be renewed: after two thirds of its time.
     pub renew_at: i64,
     /// When it expires.
     pub expires_at: i64,
@@ -106,6 +111,20 @@ pub enum BadCertificate {
     /// It can't be read, or is another key's.
     #[error("the hub issued a certificate that can't be used")]
     Parts(#[from] CertificateTrouble),
+    /// It isn't of the authority that is believed.
+    #[error("the hub issued a certificate that can't be used")]
+    Chain(#[from] Untrusted),
+    /// The hub says something else of it than it says itself.
+    #[error(
+        "the hub says that the certificate is issued on {}, to be renewed on {} and expires on {}, and the certificate says that it is good from {} to {}",
+        words::date(.said[0]), words::date(.said[1]), words::date(.said[2]), words::date(.is[0]), words::date(.is[1])
+    )]
+    Times {
+        /// Issued, to be renewed, expired, as the hub says: seconds since 1970.
+        said: [i64; 3],
+        /// From when to when it is good, as it says itself.
+        is: [i64; 2],
+    },
     /// It is another machine's.
     #[error("the hub issued a certificate for {found}, and one for {wanted} was asked for")]
     Name {
@@ -228,10 +247,10 @@ impl Identity {
     /// What an enrolment came to.
     pub(super) fn enrolled(asked: &Asked, fleet: String, root: String, issued: Issued) -> Result<Self, BadCertificate> {
         let Asked { hub, name, key, age, .. } = asked.clone();
-        let Issued { chain, renew_at, expires_at, now } = issued;
-        let identity =
-            Self { format: FORMAT, hub, fleet, name, root, key, chain, age, issued_at: now, renew_at, expires_at };
-        identity.checked()
+        let (issued_at, renew_at, expires_at) = (issued.now, issued.renew_at, issued.expires_at);
+        let chain = issued.chain;
+        let said = Self { format: FORMAT, hub, fleet, name, root, key, chain, age, issued_at, renew_at, expires_at };
+        said.checked()
     }
 
     /// The same with another certificate.
@@ -240,13 +259,21 @@ impl Identity {
         Self { key, chain, renew_at, expires_at, issued_at: now, ..self.clone() }.checked()
     }
 
+    /// The same with the times that the certificate has, if that is what was asked for and the hub didn't lie about it.
     fn checked(self) -> Result<Self, BadCertificate> {
-        let clock = Arc::new(Clock::new(Arc::new(|| 0), self.issued_at));
+        let clock = Arc::new(Clock::new(Arc::new(|| 0), 0));
         self.config(&clock)?;
+        let times = certificate::times(&self.chain, &self.root)?;
+        let is_within = |at: i64| (times.issued_at - MOMENT..=times.ends_at.saturating_add(MOMENT)).contains(&at);
+        let said = [self.issued_at, self.renew_at, self.expires_at];
+        if !said.into_iter().all(is_within) {
+            return Err(BadCertificate::Times { said, is: [times.issued_at, times.ends_at] });
+        }
         let chain = tls::certificates(&self.chain).ok_or(CertificateTrouble::Pem("certificate"))?;
         let certified = Certified::of(&chain[0]).map_err(|_| CertificateTrouble::Pem("certificate"))?;
         if certified.name.as_str() == self.name && certified.fleet == self.fleet {
-            return Ok(self);
+            let Times { issued_at, renew_at, expires_at, .. } = times;
+            return Ok(Self { issued_at, renew_at, expires_at, ..self });
         }
         let wanted = format!("{} of the fleet {}", self.name, self.fleet);
         Err(BadCertificate::Name {

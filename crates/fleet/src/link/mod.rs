@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`enroll`] | how a machine becomes one of a fleet, and gets its next certificate |
 //! | `address`, `token` | what people write: where the hub is, and the right to enrol |
-//! | `identity`, `key` | who this machine is |
+//! | `identity`, `key`, `certificate` | who this machine is, and for how long |
 //! | `clock`, `tls` | whom it believes to be the hub, whatever its clock says |
 //! | `dial`, `proxy`, `client`, `trouble`, `words` | how it asks, what can go wrong, and how that is told |
 //! | `line`, [`pace`] | the client in use; when to ask |
@@ -24,6 +24,7 @@
 mod address;
 mod belief;
 mod board;
+mod certificate;
 mod client;
 mod clock;
 mod dial;
@@ -49,6 +50,7 @@ mod tests;
 
 pub use address::{Address, BadAddress};
 pub use belief::reopen;
+pub use certificate::Untrusted;
 
 pub use clock::{Own, system};
 pub use identity::{BadCertificate, Folder, Identity, IdentityError};

@@ -167,6 +167,10 @@ async fn a_hub_is_believed_whatever_the_machines_clock_says() {
     assert_eq!(asks(&hub, now() - year / 13, 0).await, Ok(None), "1970, and away for four weeks");
     let ahead = asks(&hub, now(), now() + year).await.unwrap_err();
     assert!(ahead.contains("expired"), "{ahead}");
+    // What a thief signed for a day that has yet to come, while he had the issuing key.
+    let (_directory, _, identity) = hub.machine(now());
+    let proven = client_of(&identity, &Arc::new(Clock::new(own(), now() + year))).unwrap();
+    assert_eq!(polled(&proven, 1).await, Ok(None), "a clock that is right is believed");
     // A hub of which the certificate is of last year: it is not one of today.
     let old = Hub::start_at(Http::Two, now() - year).await;
     old.answers_each([Answer::Nothing(0)]);

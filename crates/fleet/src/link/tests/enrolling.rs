@@ -111,6 +111,15 @@ async fn answers_that_lie_are_refused() {
             answer.issued = issued(ours, "till-1", &Key::make().unwrap().public(), now());
         }),
         ("can't be read", |answer, _, _, _| answer.issued.chain = "-----BEGIN".to_owned()),
+        ("not of the root that this machine knows", |answer, _, other, asked| {
+            answer.issued = issued(other, "till-1", &asked.key, now());
+        }),
+        // Times that are not the certificate's would make it the last one, and its hub the last hub.
+        ("issued on Wed, 01 Jan 3000", |answer, _, _, _| answer.issued.now = 32_503_680_000),
+        ("issued on Thu, 01 Jan 1970", |answer, _, _, _| answer.issued.now = 0),
+        ("to be renewed on 9223372036854775807", |answer, _, _, _| answer.issued.renew_at = i64::MAX),
+        ("to be renewed on -9223372036854775808", |answer, _, _, _| answer.issued.renew_at = i64::MIN),
+        ("expires on Wed, 01 Jan 3000", |answer, _, _, _| answer.issued.expires_at = 32_503_680_000),
     ];
     for (why, lie) in lies {
         let directory = tempfile::tempdir().unwrap();
@@ -125,6 +134,19 @@ async fn answers_that_lie_are_refused() {
         let error = enroll(&folder, &wanted(&hub), own()).await.unwrap_err();
         assert!(text(&error).contains(why), "{why}: {}", text(&error));
         assert_eq!(folder.identity().unwrap(), None, "{why}");
+    }
+}
+
+/// Whatever a thief writes into it, it is renewed while the issuing certificate lasts, which only the root can extend.
+#[tokio::test]
+async fn a_certificate_is_good_for_as_long_as_what_is_above_it() {
+    let day = 24 * 3600;
+    for (age, lasts) in [(0, 30), (710, 20)] {
+        let at = now();
+        let hub = Hub::start_at(Http::Two, at - age * day).await;
+        let (_directory, _, identity) = hub.machine(at);
+        let times = [identity.issued_at - at, identity.renew_at - at, identity.expires_at - at];
+        assert_eq!(times, [0, lasts * day * 2 / 3, lasts * day], "{age}");
     }
 }
 
