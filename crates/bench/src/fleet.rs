@@ -192,7 +192,7 @@ fn invite(
         let new = NewMachine { name: parsed, key: public.clone(), serial: now, recipient: RECIPIENT.to_owned() };
         let enrolled = store.enroll(&token.id, &token.secret, &new, Millis(now)).map_err(|error| error.to_string())?;
         enrolled.map_err(|error| error.to_string())?;
-        let issued = authority.issue(&name, key.der_bytes(), RECIPIENT, now).map_err(|error| error.to_string())?;
+        let issued = authority.issue(&name, key.der_bytes(), RECIPIENT, now, now).map_err(|error| error.to_string())?;
         Ok((name, issued.chain))
     };
     let part = |first: usize| (first..count).step_by(INVITING).map(one).collect::<Result<Vec<_>, _>>();

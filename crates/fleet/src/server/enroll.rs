@@ -85,7 +85,7 @@ fn serial(inner: &Inner, name: &Name) -> i64 {
 }
 
 fn issue(inner: &Inner, name: &Name, key: &[u8], recipient: &str, serial: i64) -> Result<Issued, Refused> {
-    inner.authority().issue(name.as_str(), key, recipient, serial).map_err(|error| {
+    inner.authority().issue(name.as_str(), key, recipient, serial, inner.clock.now()).map_err(|error| {
         tracing::warn!(%error, machine = name.as_str(), "no certificate could be made");
         refused(RefusalCode::BadRequest, format!("no certificate can be made: {error}"))
     })

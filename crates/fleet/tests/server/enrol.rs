@@ -183,7 +183,7 @@ async fn only_our_own_are_met() {
     let (other, _) = Authority::init(folder.path(), &init, rig.now().0).unwrap();
     let mut keys = Keys::new();
     let point = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, &keys.public).unwrap();
-    keys.chain = other.issue("till-1", &point, RECIPIENT, rig.now().0).unwrap().chain;
+    keys.chain = other.issue("till-1", &point, RECIPIENT, rig.now().0, rig.now().0).unwrap().chain;
     assert!(is_shut_out(&rig, &keys).await);
     let stranger = Client::connect(rig.address, other.root(), None, Http::One, rig.clock()).await;
     assert!(stranger.is_err(), "and machines meet only their own hub");

@@ -225,7 +225,7 @@ impl Asked {
 
 pub(super) fn issued(authority: &Authority, name: &str, key: &str, at: i64) -> Issued {
     let key = BASE64_STANDARD.decode(key).unwrap();
-    authority.issue(name, &key, "", at * 1000).unwrap()
+    authority.issue(name, &key, "", at * 1000, at * 1000).unwrap()
 }
 
 pub(super) fn enrolled(authority: &Authority, enroll: &Enroll) -> Enrolled {

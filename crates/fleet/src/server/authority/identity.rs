@@ -16,7 +16,7 @@ const RECIPIENT: &str = "recipient";
 pub struct Identity {
     /// How it is called.
     pub name: Name,
-    /// When the certificate was issued: milliseconds since 1970. Grows from one certificate to the next.
+    /// Grows from one certificate to the next: when it was issued, milliseconds since 1970, unless the clock was put back.
     pub serial: i64,
     /// Of which fleet.
     pub fleet: String,

@@ -88,10 +88,11 @@ pub(super) fn machine(
     issuing: &Signer,
     identity: &Identity,
     key: &[u8],
+    now: i64,
     lifetime: Lifetime,
 ) -> Result<CertificateDer<'static>, NotIssued> {
     let mut params = CertificateParams::new(identity.names())?;
-    lasts(&mut params, identity.serial, lifetime.machine());
+    lasts(&mut params, now, lifetime.machine());
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, identity.name.as_str());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

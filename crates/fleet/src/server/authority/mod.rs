@@ -73,24 +73,24 @@ impl Authority {
         (vec![self.server.clone(), self.issuing.clone(), self.root.clone()], self.server_key.clone_key())
     }
 
-    /// A machine's certificate, for the time from now on.
+    /// A machine's certificate, for the time from `now` on: milliseconds since 1970.
     ///
-    /// `key` is its public key, an uncompressed point. `serial` is in milliseconds since 1970 and grows from one of its
-    /// certificates to the next.
-    pub fn issue(&self, name: &str, key: &[u8], recipient: &str, serial: i64) -> Result<Issued, NotIssued> {
+    /// `key` is its public key, an uncompressed point. `serial` grows from one of its certificates to the next: it is the
+    /// time as well, or a later one, if the clock of whoever issued the last one was ahead.
+    pub fn issue(&self, name: &str, key: &[u8], recipient: &str, serial: i64, now: i64) -> Result<Issued, NotIssued> {
         let identity = Identity {
             name: name.parse().map_err(|_| NotIssued::Name)?,
             serial,
             fleet: self.record.fleet.clone(),
             recipient: recipient.to_owned(),
         };
-        let certificate = making::machine(&self.issuer, &identity, key, self.lifetime)?;
+        let certificate = making::machine(&self.issuer, &identity, key, now, self.lifetime)?;
         let life = self.lifetime.machine().as_millis() as i64;
         Ok(Issued {
             chain: files::pem(&certificate) + &files::pem(&self.issuing),
-            renew_at: (serial + life * 2 / 3) / 1000,
-            expires_at: (serial + life) / 1000,
-            now: serial / 1000,
+            renew_at: (now + life * 2 / 3) / 1000,
+            expires_at: (now + life) / 1000,
+            now: now / 1000,
         })
     }
 

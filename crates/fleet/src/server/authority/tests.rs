@@ -44,7 +44,7 @@ fn a_machine_is_who_its_certificate_says() {
     let (authority, made) = Authority::init(folder.path(), &init(), NOW).unwrap();
     assert_eq!(made, Made::Now);
     let (_, point) = machine_key();
-    let issued = authority.issue("till-1", &point, RECIPIENT, NOW).unwrap();
+    let issued = authority.issue("till-1", &point, RECIPIENT, NOW, NOW).unwrap();
     let identity = is_machine(&authority, &issued.chain, NOW).unwrap();
     let (name, fleet) = ("till-1".parse().unwrap(), authority.fleet().to_owned());
     assert_eq!(identity, Identity { name, serial: NOW, fleet, recipient: RECIPIENT.to_owned() });
@@ -53,6 +53,19 @@ fn a_machine_is_who_its_certificate_says() {
         is_machine(&authority, &issued.chain, NOW - 3_000_000).is_ok(),
         "a clock that is slow by less than an hour"
     );
+    assert!(is_machine(&authority, &issued.chain, NOW + 31 * DAY).is_err());
+}
+
+/// A hub's clock that was ahead once leaves serials of days to come: who is certified after them is met all the same.
+#[test]
+fn a_serial_is_no_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, _) = Authority::init(folder.path(), &init(), NOW).unwrap();
+    let (_, point) = machine_key();
+    let serial = NOW + 60 * DAY;
+    let issued = authority.issue("till-1", &point, RECIPIENT, serial, NOW).unwrap();
+    assert_eq!(is_machine(&authority, &issued.chain, NOW).unwrap().serial, serial);
+    assert_eq!((issued.now, issued.expires_at), (NOW / 1000, (NOW + 30 * DAY) / 1000));
     assert!(is_machine(&authority, &issued.chain, NOW + 31 * DAY).is_err());
 }
 
@@ -85,14 +98,14 @@ fn the_roots_key_may_be_elsewhere() {
     let (folder, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (authority, _) = Authority::init(folder.path(), &init(), NOW).unwrap();
     let (_, point) = machine_key();
-    let before = authority.issue("till-1", &point, "", NOW).unwrap();
+    let before = authority.issue("till-1", &point, "", NOW, NOW).unwrap();
     let key = away.path().join("root.key");
     fs::rename(folder.path().join("root.key"), &key).unwrap();
     let here = folder.path().join("root.key");
     assert!(matches!(Authority::renew_issuing(folder.path(), &here, NOW), Err(AuthorityError::NoRootKey(_))));
     Authority::renew_issuing(folder.path(), &key, NOW + DAY).unwrap();
     let authority = Authority::open(folder.path(), Lifetime::default(), NOW + DAY).unwrap();
-    let after = authority.issue("till-1", &point, "", NOW + DAY).unwrap();
+    let after = authority.issue("till-1", &point, "", NOW + DAY, NOW + DAY).unwrap();
     assert!(is_machine(&authority, &before.chain, NOW + DAY).is_ok());
     assert!(is_machine(&authority, &after.chain, NOW + DAY).is_ok());
     let (stranger, _) = Authority::init(&away.path().join("other"), &init(), NOW).unwrap();
@@ -124,8 +137,8 @@ fn a_key_is_proved_by_a_signature() {
     assert!(!has_key(b"no key", b"this", proof.as_ref()));
     let folder = tempfile::tempdir().unwrap();
     let (authority, _) = Authority::init(folder.path(), &init(), NOW).unwrap();
-    assert!(matches!(authority.issue("till-1", b"no key", "", NOW), Err(NotIssued::Key)));
-    assert!(matches!(authority.issue("Till", &point, "", NOW), Err(NotIssued::Name)));
+    assert!(matches!(authority.issue("till-1", b"no key", "", NOW, NOW), Err(NotIssued::Key)));
+    assert!(matches!(authority.issue("Till", &point, "", NOW, NOW), Err(NotIssued::Name)));
 }
 
 #[test]
