@@ -8,7 +8,7 @@
 //! | [`refused`] | why not |
 //! | [`foresee`] | what a hub can tell of that beforehand |
 //! | [`state`] | what a machine remembers |
-//! | [`hub`] | whom it asks, and what it lets be sent |
+//! | [`hub`], `unjudged` | whom it asks, and what it lets be sent, before and after it is judged |
 //! | [`walk`] | what of a commit it needs |
 //! | [`objects`], [`object`] | what it has; what an object is called, and what is in it |
 //! | [`signature`] | who signed a commit or a tag |
@@ -26,10 +26,12 @@ pub mod refused;
 pub mod signature;
 pub mod state;
 pub mod take;
+mod unjudged;
 pub mod walk;
 
 pub use foresee::{NoWay, foresee, way};
 pub use hub::{Hub, HubError};
+pub(crate) use judge::FLEET_BYTES_MAX;
 pub use refused::{NotTaken, Refused};
 pub use state::State;
 pub use take::{Settings, Taken, Trust};

@@ -23,8 +23,8 @@ use std::{
 /// The file at the root of the tree.
 const FLEET: &str = fleet::FILE;
 
-/// More than a fleet of any size needs.
-const FLEET_BYTES_MAX: u64 = 4 << 20;
+/// As on the machines.
+const FLEET_BYTES_MAX: u64 = crate::trust::FLEET_BYTES_MAX as u64;
 
 /// Machines that are named where content is broken; the rest is counted.
 const NAMED_MAX: usize = 5;

@@ -201,7 +201,8 @@ impl Follower {
 
     /// When the certificate is to be renewed, or that is to be tried again.
     fn renews_in(&self) -> Duration {
-        let due = Duration::from_secs(u64::try_from(self.identity.renew_at.saturating_sub(self.clock.hub())).unwrap_or(0));
+        let due =
+            Duration::from_secs(u64::try_from(self.identity.renew_at.saturating_sub(self.clock.hub())).unwrap_or(0));
         let again = self.pace.renew_after.map(|after| after.saturating_duration_since(Instant::now()));
         due.max(again.unwrap_or_default()).max(WAIT_SHORT)
     }
@@ -211,7 +212,8 @@ impl Follower {
         if self.pace.renewal.as_ref() != Some(&why) {
             tracing::warn!(why, until, "the machine's certificate was not renewed; it is tried again");
         }
-        let left = Duration::from_secs(u64::try_from(self.identity.expires_at.saturating_sub(self.clock.hub())).unwrap_or(0));
+        let left =
+            Duration::from_secs(u64::try_from(self.identity.expires_at.saturating_sub(self.clock.hub())).unwrap_or(0));
         let after = (left / 4).clamp(RENEW_AT_ONCE, RENEW_AGAIN);
         self.pace.renew_after = Some(Instant::now() + after.mul_f64(0.5 + pace::draw() / 2.0));
         self.pace.renewal = Some(why);

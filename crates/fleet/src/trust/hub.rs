@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// Bytes that are brought for one target: what Git mode reads of a commit.
 const BYTES_MAX: usize = 512 << 20;
 
+/// Bytes of objects that are brought before it is known whether the target may be taken: they stay in memory until then.
+pub(super) const JUDGED_BYTES_MAX: usize = 64 << 20;
+
 /// Objects that are brought for one target.
 const COUNT_MAX: usize = 500_000;
 
@@ -45,6 +48,8 @@ pub(super) struct Bringing<'a> {
     pub(super) commit: ObjectId,
     bytes: usize,
     count: usize,
+    /// Bytes of objects that may still come.
+    room: usize,
 }
 
 impl<'a> Bringing<'a> {
@@ -54,7 +59,12 @@ impl<'a> Bringing<'a> {
         attend: &'a dyn Attend,
         commit: ObjectId,
     ) -> Bringing<'a> {
-        Self { objects, hub, attend, commit, bytes: 0, count: 0 }
+        Self { objects, hub, attend, commit, bytes: 0, count: 0, room: BYTES_MAX }
+    }
+
+    /// For a target that is to be judged.
+    pub(super) fn to_judge(self) -> Self {
+        Self { room: JUDGED_BYTES_MAX, ..self }
     }
 
     /// The content of one object of that kind.
@@ -104,6 +114,10 @@ impl<'a> Bringing<'a> {
             return Err(self.wrong(id, wanted, frame.kind));
         }
         self.account(frame.content.len())?;
+        self.room = self.room.checked_sub(frame.content.len()).ok_or_else(|| {
+            let what = format!("more than {} MiB to tell whether it may be taken", JUDGED_BYTES_MAX >> 20);
+            Refused::TooMuch { commit: self.commit, what }
+        })?;
         match self.objects.put(frame) {
             Ok(_) => Ok(()),
             Err(PutError::Bad(why)) => Err(self.bad(Some(id), why)),

@@ -24,6 +24,9 @@ use super::{
 use crate::protocol::{ObjectId, ObjectKind, Target};
 use abide_spec::fleet::{self, FILE, FleetFile, FleetSpec};
 
+/// Of fleet.yaml: more than a fleet of any size needs.
+pub(crate) const FLEET_BYTES_MAX: usize = 4 << 20;
+
 /// A commit that may be taken.
 pub(super) struct Judged {
     pub(super) commit: Commit,
@@ -115,6 +118,10 @@ pub(super) fn file_of(commit: ObjectId, root: &Tree) -> Result<ObjectId, Refused
 
 /// What a commit's fleet.yaml says, which must be of our fleet.
 pub(super) fn fleet_of(state: &State, commit: ObjectId, file: &[u8]) -> Result<FleetFile, Refused> {
+    if file.len() > FLEET_BYTES_MAX {
+        let mistakes = format!("it has {} bytes, and {FLEET_BYTES_MAX} at most are read", file.len());
+        return Err(Refused::FleetFile { commit, mistakes });
+    }
     let fleet = fleet::parse(FILE, file)
         .map_err(|mistakes| Refused::FleetFile { commit, mistakes: abide_git::revision::render(&mistakes) })?;
     let found = fleet.spec().id.to_string();

@@ -24,6 +24,12 @@ const PREVIOUS: &str = "repo.git.old";
 /// Bytes in memory before a pack is made of them.
 const PENDING_BYTES_MAX: usize = 16 << 20;
 
+/// Beside the packs, how many bytes of it are needed: as many as there were when the rest was forgotten last.
+const NEEDED: &str = "needed";
+
+/// Bytes of objects that may be of no use; or as many as those that are.
+pub const UNNEEDED_BYTES_MAX: u64 = 512 << 20;
+
 /// Packs before they are made few again.
 pub const PACKS_MAX: usize = 100;
 
@@ -52,6 +58,15 @@ pub enum ObjectsError {
     },
 }
 
+/// Of what there is too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// Bytes: some of it has to be forgotten.
+    Bytes,
+    /// Packs: one does for all.
+    Packs,
+}
+
 /// A machine's objects. One process has them open.
 pub struct Objects {
     directory: PathBuf,
@@ -59,6 +74,8 @@ pub struct Objects {
     /// What is not in a pack yet.
     pending: BTreeMap<ObjectId, Frame>,
     pending_bytes: usize,
+    /// What is pending stays so.
+    is_held: bool,
 }
 
 impl Objects {
@@ -85,13 +102,19 @@ impl Objects {
             }
         };
         sweep(&current);
-        Ok(Self { directory: directory.to_owned(), repository, pending: BTreeMap::new(), pending_bytes: 0 })
+        Ok(Self {
+            directory: directory.to_owned(),
+            repository,
+            pending: BTreeMap::new(),
+            pending_bytes: 0,
+            is_held: false,
+        })
     }
 
     /// What another repository has, to be read and not added to.
     pub(super) fn of(repository: Repository) -> Self {
         let directory = repository.path().parent().unwrap_or(repository.path()).to_owned();
-        Self { directory, repository, pending: BTreeMap::new(), pending_bytes: 0 }
+        Self { directory, repository, pending: BTreeMap::new(), pending_bytes: 0, is_held: false }
     }
 
     /// Where the repository is, once what is pending was written.
@@ -115,10 +138,30 @@ impl Objects {
             self.pending_bytes += frame.content.len();
             self.pending.insert(id, frame);
         }
-        if self.pending_bytes > PENDING_BYTES_MAX {
+        if self.pending_bytes > PENDING_BYTES_MAX && !self.is_held {
             self.flush()?;
         }
         Ok(id)
+    }
+
+    /// From now on what is put stays in memory. Whoever puts it sees to it that it isn't too much.
+    pub(super) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// What is in memory may be written.
+    pub(super) fn release(&mut self) {
+        self.is_held = false;
+    }
+
+    /// What is in memory is not needed.
+    pub(super) fn discard(&mut self) {
+        (self.pending, self.pending_bytes, self.is_held) = (BTreeMap::new(), 0, false);
+    }
+
+    /// What is in memory.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &Frame> {
+        self.pending.values()
     }
 
     /// Whether the object is here.
@@ -161,9 +204,29 @@ impl Objects {
         Ok(())
     }
 
+    /// Whether there is more than has to be, with `room` for what isn't needed.
+    pub fn is_full(&self, room: u64) -> Result<Option<Full>, ObjectsError> {
+        let (path, mut bytes) = (self.path(), 0);
+        let packs = packs(&path)?;
+        for pack in &packs {
+            bytes += fs::metadata(pack).map_err(disk("reading", pack))?.len();
+        }
+        let needed = fs::read_to_string(path.join(NEEDED)).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+        Ok(if bytes.saturating_sub(needed) > room.max(needed) {
+            Some(Full::Bytes)
+        } else {
+            (packs.len() > PACKS_MAX).then_some(Full::Packs)
+        })
+    }
+
     /// How many packs there are.
     pub fn packs(&self) -> Result<usize, ObjectsError> {
         Ok(packs(&self.path())?.len())
+    }
+
+    /// Makes the packs few. What is damaged is left out.
+    pub(super) fn pack(&mut self) -> Result<(), ObjectsError> {
+        self.mend()
     }
 
     /// Leaves out what is damaged: it would be in the way of what comes in its place.
@@ -176,31 +239,64 @@ impl Objects {
             true
         });
         drop((listed, odb));
-        self.retain(&keep)
+        let needed = fs::read_to_string(self.path().join(NEEDED)).unwrap_or_default();
+        self.become_only(&keep, |_| Ok(needed))
     }
 
-    /// Forgets all but `keep`, by making the repository anew beside the old one.
+    /// Forgets all but `keep`.
     pub fn retain(&mut self, keep: &BTreeSet<ObjectId>) -> Result<(), ObjectsError> {
+        let bytes = |packs: BTreeSet<PathBuf>| {
+            let bytes = packs.iter().map(|pack| fs::metadata(pack).map(|pack| pack.len()));
+            bytes.sum::<io::Result<u64>>().map(|bytes| bytes.to_string())
+        };
+        self.become_only(keep, bytes)
+    }
+
+    /// Makes the repository anew beside the old one, which it takes the place of. `needed` is what is noted of its packs.
+    fn become_only(
+        &mut self,
+        keep: &BTreeSet<ObjectId>,
+        needed: impl FnOnce(BTreeSet<PathBuf>) -> io::Result<String>,
+    ) -> Result<(), ObjectsError> {
         let [current, next, previous] = [CURRENT, NEXT, PREVIOUS].map(|name| self.directory.join(name));
-        let repository = make(&next)?;
-        let (mut some, mut bytes) = (Vec::new(), 0);
-        for frame in keep.iter().filter_map(|id| self.read(*id)) {
-            bytes += frame.content.len();
-            some.push(frame);
-            if bytes > PENDING_BYTES_MAX {
-                write(&repository, &next, mem::take(&mut some).iter())?;
-                bytes = 0;
+        if let Err(error) = self.copy(keep, &next, needed) {
+            // A part of it is of no use, and may be what fills the disk.
+            if next.is_dir() {
+                drop(fs::remove_dir_all(&next))
+            } else {
+                drop(fs::remove_file(&next))
             }
+            return Err(error);
         }
-        write(&repository, &next, some.iter())?;
-        drop(repository);
-        sync_all(&next)?;
         fs::rename(&current, &previous).map_err(disk("renaming", &current))?;
         fs::rename(&next, &current).map_err(disk("renaming", &next))?;
         sync(&self.directory)?;
         self.repository = Repository::open_bare(&current).map_err(git("opening", &current))?;
         (self.pending, self.pending_bytes) = (BTreeMap::new(), 0);
         fs::remove_dir_all(&previous).map_err(disk("removing", &previous))
+    }
+
+    /// Makes a repository of these objects, all of it on the disk.
+    fn copy(
+        &self,
+        keep: &BTreeSet<ObjectId>,
+        next: &Path,
+        needed: impl FnOnce(BTreeSet<PathBuf>) -> io::Result<String>,
+    ) -> Result<(), ObjectsError> {
+        let repository = make(next)?;
+        let (mut some, mut bytes) = (Vec::new(), 0);
+        for frame in keep.iter().filter_map(|id| self.read(*id)) {
+            bytes += frame.content.len();
+            some.push(frame);
+            if bytes > PENDING_BYTES_MAX {
+                write(&repository, next, mem::take(&mut some).iter())?;
+                bytes = 0;
+            }
+        }
+        write(&repository, next, some.iter())?;
+        let noted = needed(packs(next)?).and_then(|needed| fs::write(next.join(NEEDED), needed));
+        noted.map_err(disk("counting", next))?;
+        sync_all(next)
     }
 }
 

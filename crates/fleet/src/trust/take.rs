@@ -5,9 +5,10 @@ use super::{
     hub::{Bringing, Hub},
     judge::{self, Judged, Way},
     object::{Commit, Tree},
-    objects::{self, Objects, oid},
+    objects::{self, Full, Objects, ObjectsError, oid},
     refused::{NotTaken, Refused},
     state::{Head, Signers, State},
+    unjudged,
     walk::{Walk, WalkError},
 };
 use crate::protocol::{ObjectId, ObjectKind, Target};
@@ -76,20 +77,61 @@ impl Trust {
     /// Takes a target, if it may be taken: judges it, brings all that the machine needs of it, and reads that. Only then,
     /// and only if the machine can use it, it is remembered, before this returns.
     pub fn take(&mut self, target: &Target, hub: &dyn Hub, attend: &dyn Attend) -> Result<Taken, NotTaken> {
+        self.make_room();
+        let judged = self.judge(target, hub, attend)?;
         let mut bringing = Bringing::new(&mut self.objects, hub, attend, target.commit);
-        let judged = judge::judge(&self.state, target, &mut bringing);
-        let judged = judged.and_then(|judged| {
-            bring(&mut bringing, judged.commit.tree, &paths(&judged.fleet, &self.settings.name))?;
-            Ok(judged)
-        });
-        // What came is kept also if the target isn't taken, for the next try.
+        let brought = bring(&mut bringing, judged.commit.tree, &paths(&judged.fleet, &self.settings.name));
+        // What came of a commit that may be taken is kept also if not all did, for the next try.
         self.objects.flush()?;
-        let judged = judged?;
+        unjudged::remove(&self.settings.directory);
+        brought?;
         let taken = self.read(target.commit, &judged.commit, &judged.fleet)?;
         if matches!(taken.revision.wish, Wish::Complete(_)) {
             self.remember(target, judged)?;
         }
         Ok(taken)
+    }
+
+    /// Whether the target may be taken. What came of one that may not is kept nowhere, or whoever says targets could fill
+    /// the disk with them; of one that can't be judged yet, aside.
+    fn judge(&mut self, target: &Target, hub: &dyn Hub, attend: &dyn Attend) -> Result<Judged, NotTaken> {
+        let directory = &self.settings.directory;
+        self.objects.hold();
+        for frame in unjudged::read(directory, target.commit) {
+            // One that is damaged comes again.
+            drop(self.objects.put(frame));
+        }
+        let mut bringing = Bringing::new(&mut self.objects, hub, attend, target.commit).to_judge();
+        let judged = judge::judge(&self.state, target, &mut bringing);
+        match &judged {
+            Ok(_) => self.objects.release(),
+            Err(NotTaken::Refused(_) | NotTaken::Earlier { .. } | NotTaken::Cancelled) => {
+                self.objects.discard();
+                unjudged::remove(directory);
+            }
+            Err(_) => {
+                let kept = unjudged::write(directory, target.commit, self.objects.pending());
+                self.objects.discard();
+                if let Err(error) = kept {
+                    tracing::warn!(%error, "what came for a target can't be kept for the next try");
+                }
+            }
+        }
+        judged
+    }
+
+    /// Sees to it that what was brought and never taken doesn't become more and more. That it can't be is no reason to take
+    /// nothing: what comes next may be what makes room.
+    fn make_room(&mut self) {
+        let made = match self.objects.is_full(objects::UNNEEDED_BYTES_MAX) {
+            Ok(None) => Ok(()),
+            Ok(Some(Full::Bytes)) => self.forget(),
+            Ok(Some(Full::Packs)) => self.objects.pack(),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
+            tracing::warn!(%error, "the objects of commits that are over take room, and can't be removed now");
+        }
     }
 
     /// Reads a commit that it took earlier again: without a hub, whatever the clock says.
@@ -118,14 +160,17 @@ impl Trust {
             state.write(&self.settings.directory)?;
             self.state = state;
         }
-        if self.objects.packs()? > objects::PACKS_MAX {
-            self.forget()?;
+        // It is taken, whatever becomes of what it takes the place of.
+        let forgotten =
+            self.objects.packs().and_then(|packs| if packs > objects::PACKS_MAX { self.forget() } else { Ok(()) });
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "the objects of commits that are over can't be removed now");
         }
         Ok(())
     }
 
     /// Keeps what the last commits need, and no more.
-    fn forget(&mut self) -> Result<(), NotTaken> {
+    fn forget(&mut self) -> Result<(), ObjectsError> {
         let head = self.state.head.as_ref().map(|head| head.commit);
         let mut keep = BTreeSet::new();
         for commit in head.into_iter().chain(self.state.ran.iter().take(KEPT).copied()) {
@@ -137,7 +182,7 @@ impl Trust {
                 keep.extend(walk.walk.into_needs());
             }
         }
-        Ok(self.objects.retain(&keep)?)
+        self.objects.retain(&keep)
     }
 
     /// Over what the machine needs of a commit, as far as it is here.
@@ -160,7 +205,7 @@ impl Trust {
         let Settings { scope, grants, name, identity, .. } = &self.settings;
         let path = self.objects.path();
         let opened = Repository::open_bare(&path);
-        let repository = opened.map_err(|source| objects::ObjectsError::Git { what: "opening", path, source })?;
+        let repository = opened.map_err(|source| ObjectsError::Git { what: "opening", path, source })?;
         let paths = paths(fleet, name);
         let context = Context::sealed(scope, grants, Some(identity));
         let documents = |snapshot: &Snapshot| fleet.documents_of(name, snapshot, context);

@@ -6,7 +6,7 @@ use abide_fleet::{
     trust::{Hub, HubError, NotTaken, Refused, Taken, Trust, age, state::RAN_MAX},
 };
 use abide_reconcile::{Attend, Progress, Wish};
-use std::{cell::Cell, collections::BTreeSet};
+use std::{cell::Cell, collections::BTreeSet, fs, path::PathBuf};
 
 fn units(taken: &Taken) -> Vec<String> {
     match &taken.revision.wish {
@@ -351,6 +351,81 @@ fn what_is_no_longer_needed_goes() {
     }
     take(&world, &mut trust, commits[60]).unwrap();
     assert_eq!(units(&trust.reopen(commits[60]).unwrap()), ["data", "n60"], "it is had again");
+}
+
+/// Bytes and names of all that the machine has on its disk.
+fn disk(world: &World) -> Vec<(String, u64)> {
+    let mut folders = vec![world.folder.path().to_owned()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            match entry.metadata().unwrap() {
+                metadata if metadata.is_dir() => folders.push(entry.path()),
+                metadata => files.push((entry.path().display().to_string(), metadata.len())),
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn what_is_refused_before_it_is_needed_leaves_nothing_behind() {
+    let mut world = World::new();
+    let head = world.commit(Draft::after(None, "head"));
+    world.take(head).unwrap();
+    let before = disk(&world);
+    let noise = |n: u64| (0..200_000_u64).map(|k| format!("# {:x}\n", (k + n).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    for n in 0..3 {
+        let text = Fleet::signed_by(1, b"a").text() + &noise(n << 40).collect::<String>();
+        let unsigned = Draft::after(Some(head), &format!("unsigned {n}")).by(None).file("fleet.yaml", &text);
+        let unsigned = world.commit(unsigned);
+        // Where the hub goes away before it can be judged, what came is kept aside, of one target alone.
+        let hub = Cut { honest: Honest::of(&world), left: Cell::new(2) };
+        assert!(matches!(world.trust().take(&target(unsigned), &hub, &Patient), Err(NotTaken::Hub(_))));
+        assert_eq!(disk(&world).len(), before.len() + 1);
+        if n > 0 {
+            assert!(matches!(world.take(unsigned), Err(NotTaken::Refused(_))));
+            assert_eq!(disk(&world), before, "{n}");
+        }
+    }
+}
+
+/// Wherever a copy of the objects is to be made, something is in its way: there may be no room for it at all.
+struct InTheWay<'a> {
+    honest: Honest<'a>,
+    path: PathBuf,
+}
+
+impl Hub for InTheWay<'_> {
+    fn chain(&self, from: ObjectId, to: ObjectId) -> Result<Vec<Frame>, HubError> {
+        self.honest.chain(from, to)
+    }
+
+    fn objects(&self, want: &[ObjectId]) -> Result<Vec<Frame>, HubError> {
+        fs::write(&self.path, "in the way").unwrap();
+        self.honest.objects(want)
+    }
+}
+
+#[test]
+fn that_nothing_can_be_forgotten_is_no_reason_to_take_nothing() {
+    let mut world = World::new();
+    let mut trust = world.trust();
+    let in_the_way = world.folder.path().join("repo.git.new");
+    let mut last = None;
+    for n in 0..110 {
+        let draft = Draft::after(last, &n.to_string()).file("base/n.yaml", &volume(&format!("n{n}")));
+        let commit = world.commit(draft);
+        fs::write(&in_the_way, "in the way").unwrap();
+        let hub = InTheWay { honest: Honest::of(&world), path: in_the_way.clone() };
+        trust.take(&target(commit), &hub, &Patient).unwrap();
+        last = Some(commit);
+    }
+    assert!(!in_the_way.exists(), "what was tried is removed");
+    assert_eq!(trust.state().ran.first().copied(), last);
+    drop(trust);
+    assert_eq!(units(&world.trust().reopen(last.unwrap()).unwrap()), ["data", "n109"]);
 }
 
 struct Impatient;

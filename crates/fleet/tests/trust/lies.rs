@@ -238,6 +238,11 @@ const CASES: &[Case] = &[
     }),
     ("fleet.yaml is a link", |world, past| of(world, next(past).file("fleet.yaml", "->base/volume.yaml"))),
     ("fleet.yaml is broken", |world, past| of(world, next(past).file("fleet.yaml", "kind: Fleet\n"))),
+    ("fleet.yaml is huge", |world, past| {
+        let draft = next(past);
+        let text = format!("{}#{}\n", draft.fleet.text(), "-".repeat(4 << 20));
+        of(world, draft.file("fleet.yaml", &text))
+    }),
     // -- who signs
     ("not signed", |world, past| of(world, next(past).by(None))),
     ("signed by nobody we know", |world, past| of(world, next(past).by(Some(b'x')))),

@@ -56,6 +56,33 @@ fn what_is_kept_survives_and_the_rest_goes() {
 }
 
 #[test]
+fn what_is_of_no_use_is_bounded_by_what_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut objects = Objects::open(folder.path()).unwrap();
+    let noise = |n: u8| (0..4000_u32).map(|k| (k.wrapping_mul(0x9e37_79b9) >> 24) as u8 ^ n).collect::<Vec<u8>>();
+    let put = |objects: &mut Objects, from: u8, to: u8| {
+        let ids: Vec<_> = (from..to).map(|n| objects.put(blob(noise(n))).unwrap()).collect();
+        objects.flush().unwrap();
+        ids
+    };
+    let kept: BTreeSet<ObjectId> = put(&mut objects, 0, 10).into_iter().collect();
+    assert_eq!(objects.is_full(1 << 20).unwrap(), None);
+    assert_eq!(objects.is_full(1000).unwrap(), Some(Full::Bytes), "none was ever said to be needed");
+    objects.retain(&kept).unwrap();
+    put(&mut objects, 10, 15);
+    assert_eq!(objects.is_full(1000).unwrap(), None, "as much again as is needed");
+    put(&mut objects, 15, 25);
+    assert_eq!(objects.is_full(1000).unwrap(), Some(Full::Bytes));
+    // To make few packs of many is not to need what is in them.
+    objects.pack().unwrap();
+    assert_eq!((objects.packs().unwrap(), objects.is_full(1000).unwrap()), (1, Some(Full::Bytes)));
+    objects.retain(&kept).unwrap();
+    assert_eq!(objects.is_full(1000).unwrap(), None);
+    (0..=PACKS_MAX).for_each(|n| drop(put(&mut objects, 30, 31 + u8::try_from(n).unwrap())));
+    assert_eq!(objects.is_full(1 << 20).unwrap(), Some(Full::Packs));
+}
+
+#[test]
 fn what_is_damaged_can_be_had_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut objects = Objects::open(folder.path()).unwrap();
