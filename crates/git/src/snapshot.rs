@@ -8,6 +8,8 @@ use crate::packet::printable;
 use abide_spec::{Tree, TreeFile, is_document};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    iter,
+    rc::Rc,
     sync::Arc,
 };
 
@@ -17,6 +19,9 @@ const ENTRIES_MAX: usize = 200_000;
 
 /// Bytes of a file; `spec` has its own, lower bounds for documents.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Folders in folders.
+const DEPTH_MAX: usize = 100;
 
 /// Bytes of a path (PATH_MAX).
 const PATH_BYTES_MAX: usize = 4096;
@@ -80,6 +85,12 @@ pub enum SnapshotError {
     /// More files than any machine's configuration has.
     #[error("more than {ENTRIES_MAX} files and folders: point `path` to the folder of this machine")]
     TooMany,
+    /// Deeper than any machine's configuration is.
+    #[error("folders more than {DEPTH_MAX} deep, in {folder}: point `path` to the folder of this machine")]
+    TooDeep {
+        /// Which.
+        folder: String,
+    },
 }
 
 /// A complete, unchanging folder.
@@ -100,7 +111,7 @@ impl Snapshot {
     pub(crate) fn take(layout: Box<dyn Layout + Send>, base: &str) -> Result<Self, SnapshotError> {
         let folder = real_folder(layout.as_ref(), base)?;
         let mut listing = Listing::new(layout.as_ref(), &folder);
-        listing.walk(&folder, "", &BTreeSet::from([folder.clone()]))?;
+        listing.walk(&folder, "", &Rc::new(Above { folder: folder.clone(), next: None }))?;
         listing.links()?;
         let files = listing.files;
         Ok(Self { layout, files })
@@ -120,7 +131,7 @@ impl Snapshot {
             }
             // One that isn't there has no files; whoever names it says so.
             if let Ok(folder) = real_folder(layout.as_ref(), path) {
-                listing.walk(&folder, path, &BTreeSet::from([folder.clone()]))?;
+                listing.walk(&folder, path, &Rc::new(Above { folder: folder.clone(), next: None }))?;
             }
             done.push(path);
         }
@@ -161,6 +172,28 @@ impl Tree for Snapshot {
     }
 }
 
+/// The real folders that hold something, the innermost first. Each is there once, however much it holds.
+struct Above {
+    folder: String,
+    next: Option<Rc<Above>>,
+}
+
+impl Above {
+    fn contains(&self, folder: &str) -> bool {
+        iter::successors(Some(self), |above| above.next.as_deref()).any(|above| above.folder == folder)
+    }
+}
+
+/// A long way of links is as long a row of these, which is not to be taken apart by one call in another.
+impl Drop for Above {
+    fn drop(&mut self) {
+        let mut next = self.next.take();
+        while let Some(Ok(mut above)) = next.map(Rc::try_unwrap) {
+            next = above.next.take();
+        }
+    }
+}
+
 /// A snapshot in the making.
 struct Listing<'a> {
     layout: &'a dyn Layout,
@@ -168,7 +201,7 @@ struct Listing<'a> {
     base: &'a str,
     files: BTreeMap<String, Result<Found, String>>,
     /// Links, as they are called and where they really are, for when all else is listed.
-    links: Vec<(String, String, BTreeSet<String>)>,
+    links: Vec<(String, String, Rc<Above>)>,
     entries: usize,
 }
 
@@ -183,7 +216,10 @@ impl<'a> Listing<'a> {
     }
 
     /// Lists what is in `folder` as what is in `shown`. `above` are the real folders that hold it.
-    fn walk(&mut self, folder: &str, shown: &str, above: &BTreeSet<String>) -> Result<(), SnapshotError> {
+    fn walk(&mut self, folder: &str, shown: &str, above: &Rc<Above>) -> Result<(), SnapshotError> {
+        if folder.split('/').count() > DEPTH_MAX {
+            return Err(SnapshotError::TooDeep { folder: printable(folder.as_bytes()) });
+        }
         let list = self.layout.list(folder);
         let shown_folder = || if folder.is_empty() { "/".to_owned() } else { printable(folder.as_bytes()) };
         let list = list.map_err(|why| SnapshotError::Folder { folder: shown_folder(), why })?;
@@ -206,11 +242,10 @@ impl<'a> Listing<'a> {
             let real = join(folder, text);
             match kind {
                 Kind::Folder => {
-                    let mut above = above.clone();
-                    above.insert(real.clone());
+                    let above = Rc::new(Above { folder: real.clone(), next: Some(Rc::clone(above)) });
                     self.walk(&real, &path, &above)?;
                 }
-                Kind::Link => self.links.push((path, real, above.clone())),
+                Kind::Link => self.links.push((path, real, Rc::clone(above))),
                 kind => self.insert(path, real, kind),
             }
         }
@@ -226,7 +261,7 @@ impl<'a> Listing<'a> {
             .filter(|(path, file)| is_document(path) && !self.is_alias(path, file))
             .map(|(_, file)| file.path.clone())
             .collect();
-        while let Some((path, real, mut above)) = self.links.pop() {
+        while let Some((path, real, above)) = self.links.pop() {
             let folder = real.rsplit_once('/').map_or("", |(folder, _)| folder);
             let name = &real[folder.len()..];
             match resolve(self.layout, folder, name) {
@@ -235,7 +270,7 @@ impl<'a> Listing<'a> {
                     self.files.insert(path, Err("it is a link to a folder that holds it".to_owned()));
                 }
                 Ok((target, Kind::Folder)) => {
-                    above.insert(target.clone());
+                    let above = Rc::new(Above { folder: target.clone(), next: Some(above) });
                     self.walk(&target, &path, &above)?;
                 }
                 Ok((target, kind)) => self.insert(path, target, kind),

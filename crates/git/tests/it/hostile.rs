@@ -100,6 +100,26 @@ fn folders() {
     }
 }
 
+/// As deep as a path can be: each level would know of all above, and call the next one.
+#[test]
+fn folders_without_end() {
+    let maker = Maker::new();
+    let mut folder = maker.tree(&[(BLOB, b"a.yaml", maker.blob(b"a"))]);
+    for n in 0..2047 {
+        folder = maker.tree(&[(FOLDER, b"d", folder)]);
+        if n == 98 {
+            let deep = "d/".repeat(99);
+            assert_eq!(maker.show(folder, ""), format!("{deep}a.yaml (1)"));
+        }
+    }
+    let shown = maker.show(folder, "");
+    let deep = vec!["d"; 101].join("/");
+    assert_eq!(
+        shown,
+        format!("error: folders more than 100 deep, in {deep}: point `path` to the folder of this machine")
+    );
+}
+
 #[test]
 fn links() {
     let maker = Maker::new();
