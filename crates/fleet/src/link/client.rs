@@ -122,25 +122,40 @@ impl Client {
         bytes_max: usize,
     ) -> Result<Answer, Trouble> {
         let body = Bytes::from(serde_json::to_vec(what)?);
-        loop {
-            let (mut connection, is_used) = self.connection().await?;
-            let begin = Instant::now();
-            let answered = self.ask_by(&mut connection, path, body.clone(), head, bytes_max).await;
-            if matches!(answered, Err(Trouble::Slow { .. })) {
+        let (connection, is_used) = self.connection().await?;
+        let begin = Instant::now();
+        let asked = self.ask_once(connection, path, body.clone(), head, bytes_max).await;
+        let answer = match asked {
+            // It was closed while nobody looked. Of a new one that would be news, so there is no third time: one hub
+            // that answers nothing on a connection that lives would be asked at the speed of the line.
+            Err(Trouble::Lost(error)) if is_used && is_stale(&error, begin.elapsed()) => {
+                let connection = self.another().await?;
+                self.ask_once(connection, path, body, head, bytes_max).await?
+            }
+            asked => asked?,
+        };
+        answer.granted()
+    }
+
+    async fn ask_once(
+        &self,
+        mut connection: Connection,
+        path: &str,
+        body: Bytes,
+        head: Duration,
+        bytes_max: usize,
+    ) -> Result<Answer, Trouble> {
+        let answered = self.ask_by(&mut connection, path, body, head, bytes_max).await;
+        match &answered {
+            Ok(_) => self.keep(connection),
+            Err(Trouble::Slow { .. }) => {
                 // Whatever else is under way there hangs as well.
                 connection.task.abort();
                 self.kept().many = None;
             }
-            match answered {
-                // It was closed while nobody looked; of a new one that would be news.
-                Err(Trouble::Lost(error)) if is_used && is_stale(&error, begin.elapsed()) => {}
-                Ok(answer) => {
-                    self.keep(connection);
-                    return answer.granted();
-                }
-                Err(trouble) => return Err(trouble),
-            }
+            Err(_) => {}
         }
+        answered
     }
 
     async fn ask_by(
@@ -190,11 +205,22 @@ impl Client {
         if let Some(kept) = self.take() {
             return Ok((kept, true));
         }
+        Ok((self.dialed().await?, false))
+    }
+
+    /// A connection that nobody has used, whatever there are.
+    async fn another(&self) -> Result<Connection, Trouble> {
+        let _alone = self.dialing.lock().await;
+        self.dialed().await
+    }
+
+    /// Makes a connection, which others use from now on as well.
+    async fn dialed(&self) -> Result<Connection, Trouble> {
         let connection = self.dialer.dial().await?;
         if let Sender::Many(sender) = &connection.sender {
             self.kept().many = Some((sender.clone(), connection.task.clone()));
         }
-        Ok((connection, false))
+        Ok(connection)
     }
 
     fn take(&self) -> Option<Connection> {

@@ -64,8 +64,20 @@ pub(super) struct Pace {
     is_heard: bool,
     /// The agent was told that the hub can't be asked.
     is_told: bool,
+    /// Before that, no other target is asked for.
+    next_at: Option<Instant>,
     renew_after: Option<Instant>,
     renewal: Option<String>,
+}
+
+impl Pace {
+    /// There is another target: how long not to ask for the next one. A hub that has ever another one is not asked at the
+    /// speed of the line.
+    fn until_next(&mut self, now: Instant) -> Duration {
+        let next_at = self.next_at.map_or(now, |at| now.max(at + pace::TARGETS_APART));
+        self.next_at = Some(next_at);
+        next_at - now
+    }
 }
 
 impl Follower {
@@ -114,7 +126,7 @@ impl Follower {
                 match target {
                     Some(target) if self.pace.knows != Some(target.number) => {
                         self.news(target);
-                        Duration::ZERO
+                        self.pace.until_next(Instant::now())
                     }
                     _ if is_short => Duration::ZERO,
                     _ if is_whole => {

@@ -52,6 +52,9 @@ impl Wait {
     }
 }
 
+/// Targets come no faster: what a hub says in between is not heard.
+pub(super) const TARGETS_APART: Duration = Duration::from_secs(1);
+
 /// The window of the first pause, where the hub hasn't said another. Of 10,000 machines whose hub is gone, 2,500 a second
 /// come to the next one.
 const SPREAD: Duration = Duration::from_secs(4);

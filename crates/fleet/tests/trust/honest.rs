@@ -375,7 +375,8 @@ fn what_is_refused_before_it_is_needed_leaves_nothing_behind() {
     let head = world.commit(Draft::after(None, "head"));
     world.take(head).unwrap();
     let before = disk(&world);
-    let noise = |n: u64| (0..200_000_u64).map(move |k| format!("# {:x}\n", (k + n).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let noise =
+        |n: u64| (0..200_000_u64).map(move |k| format!("# {:x}\n", (k + n).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
     for n in 0..3 {
         let text = Fleet::signed_by(1, b"a").text() + &noise(n << 40).collect::<String>();
         let unsigned = Draft::after(Some(head), &format!("unsigned {n}")).by(None).file("fleet.yaml", &text);

@@ -151,6 +151,20 @@ async fn a_connection_that_ended_meanwhile_is_no_trouble() {
     assert_eq!(hub.asked("/v1/poll").len(), 3);
 }
 
+/// By HTTP/2 a request can come to nothing on a connection that lives.
+#[tokio::test]
+async fn what_is_reset_each_time_is_asked_for_twice_and_no_more() {
+    for http in [Http::One, Http::Two] {
+        let hub = Hub::start(http).await;
+        let (_directory, _, identity) = hub.machine(now());
+        let client = hub.client(&identity, own());
+        hub.answers_each([Answer::Nothing(0), Answer::Cut(0)]);
+        assert_eq!(polled(&client, 1).await, Ok(None));
+        assert!(polled(&client, 1).await.is_err());
+        assert_eq!(hub.asked("/v1/poll").len(), 3, "once by the connection that there was, once by another");
+    }
+}
+
 /// The years are those that machines' clocks show; the hub lives now.
 #[tokio::test]
 async fn a_hub_is_believed_whatever_the_machines_clock_says() {

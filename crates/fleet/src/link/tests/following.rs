@@ -32,7 +32,7 @@ use tokio::{
         Notify,
         mpsc::{UnboundedReceiver, unbounded_channel},
     },
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 /// Takes what isn't `f…`.
@@ -222,6 +222,29 @@ async fn what_was_said_earlier_is_the_target_only_where_it_goes_forward() {
         }
     };
     assert!(!passing_until(hub.until(told(4))).await.contains(&Some(3)), "nor does the hub, which is to learn of 7");
+}
+
+/// A hub that has another target each time it is asked, or somebody in its place.
+#[tokio::test]
+async fn targets_come_no_faster_than_one_a_second() {
+    let hub = Hub::start(Http::Two).await;
+    let (_directory, folder, identity) = hub.machine(now());
+    let at: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let seen = Arc::clone(&at);
+    hub.answers(move |asked| match asked.path.as_str() {
+        "/v1/poll" => {
+            let mut seen = seen.lock().unwrap();
+            seen.push(Instant::now());
+            document(&target(10 + seen.len() as u64, 'a'))
+        }
+        _ => Answer::Nothing(0),
+    });
+    let _machine = Machine::start(&folder, &identity, Arc::new(Simple::default()));
+    let many = |asked: &[Asked]| (asked.iter().filter(|asked| is_poll(asked)).count() >= 8).then_some(());
+    passing_until(hub.until(many)).await;
+    let at = at.lock().unwrap();
+    // Nothing is waited for before the second one.
+    assert!(at[7] - at[0] >= Duration::from_millis(5_900), "{at:?}");
 }
 
 #[tokio::test]
