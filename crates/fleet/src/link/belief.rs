@@ -63,13 +63,14 @@ impl From<trust::NotTaken> for NotTaken {
     }
 }
 
-/// What a commit says that was taken before: from the machine's own objects, without a hub, whatever its clock says.
+/// What a commit says that was taken before: from the machine's own objects, without a hub, whatever its clock says, and
+/// without waiting for a target that is being taken.
 pub fn reopen(id: &SourceId, directory: &Path, grants: &Grants, commit: &str) -> Result<Revision, Fault> {
     let commit: ObjectId = commit.parse().map_err(|error| Fault::Never(format!("{error}").into()))?;
     let again = |error: &dyn std::error::Error| Fault::Again(with_causes(error).into());
     let identity = Folder::of(directory).identity().map_err(|error| again(&error))?;
     let identity = identity.ok_or_else(|| Fault::Never(super::NOT_ENROLLED.into()))?;
-    let trust = Trust::open(settings(id, directory, &identity, grants)?).map_err(|error| again(&error))?;
+    let trust = Trust::to_reopen(settings(id, directory, &identity, grants)?).map_err(|error| again(&error))?;
     Ok(trust.reopen(commit).map_err(|error| again(&error))?.revision)
 }
 

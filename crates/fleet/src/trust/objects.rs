@@ -111,6 +111,17 @@ impl Objects {
         })
     }
 
+    /// Opens the repository below `directory` to read it, while somebody else may write to it: nothing is tidied up.
+    pub(super) fn to_read(directory: &Path) -> Result<Self, ObjectsError> {
+        abide_git::start();
+        let [current, previous] = [CURRENT, PREVIOUS].map(|name| directory.join(name));
+        // Between the two renames of a swap there is only the previous one.
+        let repository = Repository::open_bare(&current).or_else(|_| Repository::open_bare(&previous));
+        let mut objects = Self::of(repository.map_err(git("opening", &current))?);
+        objects.directory = directory.to_owned();
+        Ok(objects)
+    }
+
     /// What another repository has, to be read and not added to.
     pub(super) fn of(repository: Repository) -> Self {
         let directory = repository.path().parent().unwrap_or(repository.path()).to_owned();
@@ -120,6 +131,12 @@ impl Objects {
     /// Where the repository is, once what is pending was written.
     pub fn path(&self) -> PathBuf {
         self.directory.join(CURRENT)
+    }
+
+    /// The repository once more, for somebody else.
+    pub(super) fn repository(&self) -> Result<Repository, ObjectsError> {
+        let path = self.repository.path();
+        Repository::open_bare(path).map_err(git("opening", path))
     }
 
     /// Checks an object and keeps it; its name is what its content says.

@@ -69,6 +69,13 @@ impl Trust {
         Ok(Self { settings, state, objects })
     }
 
+    /// Opens what the machine has to read of it again, while it may be taking something: nothing of that is touched.
+    pub fn to_reopen(settings: Settings) -> Result<Self, NotTaken> {
+        let state = State::open(&settings.directory, &settings.fleet, settings.signers.clone())?;
+        let objects = Objects::to_read(&settings.directory)?;
+        Ok(Self { settings, state, objects })
+    }
+
     /// What the machine remembers.
     pub fn state(&self) -> &State {
         &self.state
@@ -203,9 +210,7 @@ impl Trust {
     /// What a commit that is all here says.
     fn read(&self, id: ObjectId, commit: &Commit, fleet: &FleetFile) -> Result<Taken, NotTaken> {
         let Settings { scope, grants, name, identity, .. } = &self.settings;
-        let path = self.objects.path();
-        let opened = Repository::open_bare(&path);
-        let repository = opened.map_err(|source| ObjectsError::Git { what: "opening", path, source })?;
+        let repository = self.objects.repository()?;
         let paths = paths(fleet, name);
         let context = Context::sealed(scope, grants, Some(identity));
         let documents = |snapshot: &Snapshot| fleet.documents_of(name, snapshot, context);

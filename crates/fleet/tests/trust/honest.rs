@@ -353,6 +353,29 @@ fn what_is_no_longer_needed_goes() {
     assert_eq!(units(&trust.reopen(commits[60]).unwrap()), ["data", "n60"], "it is had again");
 }
 
+/// Somebody goes back to another commit while a target is taken: what the one writes, the other leaves alone.
+#[test]
+fn what_is_read_again_is_not_tidied_up_under_a_writers_hands() {
+    let mut world = World::new();
+    let first = world.commit(Draft::after(None, "first"));
+    world.take(first).unwrap();
+    let at = |name: &str| world.folder.path().join(name);
+    let reopened = || Trust::to_reopen(world.settings()).and_then(|trust| trust.reopen(first));
+    fs::create_dir(at("repo.git.new")).unwrap();
+    fs::write(at("repo.git/objects/pack/pack_git2_abc"), "under way").unwrap();
+    let before = disk(&world);
+    assert_eq!(units(&reopened().unwrap()), ["data"]);
+    // Between the two renames by which a repository takes the other's place.
+    fs::rename(at("repo.git"), at("repo.git.old")).unwrap();
+    assert_eq!(units(&reopened().unwrap()), ["data"]);
+    fs::rename(at("repo.git.old"), at("repo.git")).unwrap();
+    assert_eq!((disk(&world), at("repo.git.new").exists()), (before, true));
+    // A machine that has nothing has nothing to read.
+    fs::remove_dir_all(at("repo.git")).unwrap();
+    assert!(matches!(reopened(), Err(NotTaken::Objects(_))));
+    assert!(!at("repo.git").exists());
+}
+
 /// Bytes and names of all that the machine has on its disk.
 fn disk(world: &World) -> Vec<(String, u64)> {
     let mut folders = vec![world.folder.path().to_owned()];
