@@ -12,7 +12,7 @@ use super::{
     walk::{Walk, WalkError},
 };
 use crate::protocol::{ObjectId, ObjectKind, Target};
-use abide_git::{Repository, Snapshot, revision::revise_folders};
+use abide_git::{Snapshot, revision::revise_folders};
 use abide_reconcile::{Attend, Revision, Wish};
 use abide_spec::{Context, Name, Scope, fleet::FleetFile, kind::Grants};
 use std::{collections::BTreeSet, path::PathBuf};
@@ -144,7 +144,7 @@ impl Trust {
     /// Reads a commit that it took earlier again: without a hub, whatever the clock says.
     pub fn reopen(&self, commit: ObjectId) -> Result<Taken, NotTaken> {
         let mut walk = self.walk(commit)?;
-        let missing = walk.walk.go(&self.objects).map_err(|error| unusable(commit, error))?;
+        let missing = walk.walk.go(&self.objects, &|| false).map_err(|error| unusable(commit, error))?;
         if let Some(missing) = missing.keys().next() {
             return Err(NotTaken::Incomplete { missing: *missing, commit });
         }
@@ -183,7 +183,7 @@ impl Trust {
         for commit in head.into_iter().chain(self.state.ran.iter().take(KEPT).copied()) {
             // One that isn't whole any more is had again when it is wanted.
             if let Ok(mut walk) = self.walk(commit)
-                && walk.walk.go(&self.objects).is_ok()
+                && walk.walk.go(&self.objects, &|| false).is_ok()
             {
                 keep.extend(walk.above);
                 keep.extend(walk.walk.into_needs());
@@ -237,7 +237,8 @@ fn paths(fleet: &FleetFile, name: &Name) -> BTreeSet<String> {
 fn bring(bringing: &mut Bringing<'_>, tree: ObjectId, paths: &BTreeSet<String>) -> Result<(), NotTaken> {
     let mut walk = Walk::new(tree, paths);
     loop {
-        let missing = walk.go(bringing.objects).map_err(|error| unusable(bringing.commit, error))?;
+        let is_cancelled = || bringing.attend.is_cancelled();
+        let missing = walk.go(bringing.objects, &is_cancelled).map_err(|error| unusable(bringing.commit, error))?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -245,9 +246,10 @@ fn bring(bringing: &mut Bringing<'_>, tree: ObjectId, paths: &BTreeSet<String>) 
     }
 }
 
-fn unusable(commit: ObjectId, error: WalkError) -> Refused {
+fn unusable(commit: ObjectId, error: WalkError) -> NotTaken {
     match error {
-        WalkError::TooMuch(what) => Refused::TooMuch { commit, what },
-        WalkError::Object(id, why) => Refused::Object { commit, id: Some(id), why },
+        WalkError::TooMuch(what) => Refused::TooMuch { commit, what }.into(),
+        WalkError::Object(id, why) => Refused::Object { commit, id: Some(id), why }.into(),
+        WalkError::Cancelled => NotTaken::Cancelled,
     }
 }

@@ -32,6 +32,8 @@ pub enum WalkError {
     TooMuch(String),
     /// Something is not what it is said to be.
     Object(ObjectId, BadObject),
+    /// Nobody waits any more.
+    Cancelled,
 }
 
 /// A walk over a commit's tree.
@@ -41,11 +43,16 @@ pub struct Walk {
     /// What lacks an object.
     waiting: Vec<Todo>,
     missing: BTreeMap<ObjectId, ObjectKind>,
+    /// Beside the files.
     needs: BTreeSet<ObjectId>,
+    files: BTreeSet<ObjectId>,
     /// Folders that were read, by where they really are.
     seen: BTreeSet<String>,
     trees: HashMap<ObjectId, Arc<Tree>>,
+    /// Files and folders come by, each as often as it has another path.
     entries: usize,
+    /// Those of the folders that were read, each once.
+    listed: usize,
     steps: usize,
 }
 
@@ -82,18 +89,29 @@ impl Walk {
             waiting: Vec::new(),
             missing: BTreeMap::new(),
             needs: BTreeSet::from([root]),
+            files: BTreeSet::new(),
             seen: BTreeSet::new(),
             trees: HashMap::new(),
             entries: 0,
+            listed: 0,
             steps: 0,
         }
     }
 
     /// Goes on as far as the objects that are here let it, and says which others it needs. None: it is all here.
-    pub fn go(&mut self, objects: &Objects) -> Result<&BTreeMap<ObjectId, ObjectKind>, WalkError> {
+    ///
+    /// Before each thing that it looks at it asks whether anybody waits for that.
+    pub fn go(
+        &mut self,
+        objects: &Objects,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<&BTreeMap<ObjectId, ObjectKind>, WalkError> {
         self.missing.clear();
         self.todo.append(&mut self.waiting);
         while let Some(todo) = self.todo.pop() {
+            if is_cancelled() {
+                return Err(WalkError::Cancelled);
+            }
             let lacks = match todo.clone() {
                 Todo::Path { folder, path } => self.path(&folder, &path, objects)?,
                 Todo::Folder { path, id } => self.folder(path, id, objects)?,
@@ -111,7 +129,8 @@ impl Walk {
     }
 
     /// The objects of all that was walked over.
-    pub fn into_needs(self) -> BTreeSet<ObjectId> {
+    pub fn into_needs(mut self) -> BTreeSet<ObjectId> {
+        self.needs.append(&mut self.files);
         self.needs
     }
 
@@ -131,10 +150,19 @@ impl Walk {
     }
 
     fn file(&mut self, id: ObjectId, objects: &Objects) -> Result<Option<(ObjectId, ObjectKind)>, WalkError> {
-        self.needs.insert(id);
+        // One file may have a name in every folder, and is read once: also where it lacks.
+        if self.files.contains(&id) {
+            return Ok(None);
+        }
+        if self.missing.get(&id) == Some(&ObjectKind::Blob) {
+            return Ok(Some((id, ObjectKind::Blob)));
+        }
         // Read and not only looked up, so that a damaged one is had again.
         match objects.read(id).map(|frame| frame.kind) {
-            Some(ObjectKind::Blob) => Ok(None),
+            Some(ObjectKind::Blob) => {
+                self.files.insert(id);
+                Ok(None)
+            }
             None => Ok(Some((id, ObjectKind::Blob))),
             Some(other) => Err(WalkError::Object(id, BadObject::Kind { wanted: "blob", found: word(other) })),
         }
@@ -152,17 +180,21 @@ impl Walk {
         let Some(tree) = self.tree(id, objects)? else { return Ok(Some((id, ObjectKind::Tree))) };
         self.entries += tree.0.len() + 1;
         if self.entries > ENTRIES_MAX {
-            return Err(WalkError::TooMuch(format!("more than {ENTRIES_MAX} files and folders")));
+            return Err(too_many());
         }
-        if path.len() > PATH_BYTES_MAX || path.split('/').count() > DEPTH_MAX {
-            let text = format!("folders {DEPTH_MAX} deep, or paths of more than {PATH_BYTES_MAX} bytes");
-            return Err(WalkError::TooMuch(text));
+        let depth = path.split('/').count();
+        if path.len() > PATH_BYTES_MAX || depth > DEPTH_MAX {
+            return Err(too_far());
         }
         for entry in &tree.0 {
             // What is hidden, or no text, is not read, but what it is is looked at: it is part of the folder all the same.
             let name = std::str::from_utf8(&entry.name).map(str::to_owned);
             let name = name.unwrap_or_else(|_| format!("\0{}", entry.name.escape_ascii()));
             match entry.kind {
+                // What is too deep, or too long, is so before it is noted: many of them are much.
+                EntryKind::Folder if depth == DEPTH_MAX || path.len() + name.len() >= PATH_BYTES_MAX => {
+                    return Err(too_far());
+                }
                 EntryKind::Folder => self.todo.push(Todo::Folder { path: join(&path, &name), id: entry.id }),
                 EntryKind::File => self.todo.push(Todo::File { id: entry.id }),
                 EntryKind::Link if name.starts_with(['.', '\0']) => {}
@@ -183,6 +215,11 @@ impl Walk {
             return Err(WalkError::Object(id, BadObject::Kind { wanted: "tree", found: word(frame.kind) }));
         }
         let tree = Arc::new(Tree::parse(&frame.content).map_err(|why| WalkError::Object(id, why))?);
+        // Also of folders that only links lead through.
+        self.listed += tree.0.len() + 1;
+        if self.listed > ENTRIES_MAX {
+            return Err(too_many());
+        }
         self.needs.insert(id);
         self.trees.insert(id, tree.clone());
         Ok(Some(tree))
@@ -251,6 +288,14 @@ impl Walk {
         }
         Ok(Ok(found))
     }
+}
+
+fn too_far() -> WalkError {
+    WalkError::TooMuch(format!("folders {DEPTH_MAX} deep, or paths of more than {PATH_BYTES_MAX} bytes"))
+}
+
+fn too_many() -> WalkError {
+    WalkError::TooMuch(format!("more than {ENTRIES_MAX} files and folders"))
 }
 
 fn join(folder: &str, name: &str) -> String {

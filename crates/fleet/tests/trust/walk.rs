@@ -3,8 +3,12 @@
 
 use crate::world::{Draft, Files, Honest, World};
 use abide_fleet::{
-    protocol::ObjectId,
-    trust::{Hub, objects::Objects, walk::Walk},
+    protocol::{ObjectId, ObjectKind},
+    trust::{
+        Hub,
+        objects::Objects,
+        walk::{Walk, WalkError},
+    },
 };
 use abide_git::{Oid, Repository, Snapshot, tree::folders_of_commit};
 use abide_spec::Tree;
@@ -40,6 +44,45 @@ fn read(directory: &Path, commit: ObjectId, folders: &BTreeSet<String>) -> Vec<S
     snapshot.files().into_iter().map(show).collect()
 }
 
+/// A file of which a copy takes long, with a name in each of many places; and many folders at the end of a long path.
+#[test]
+fn what_is_small_to_send_is_little_to_read() {
+    let mut world = World::new();
+    let own = tempfile::tempdir().unwrap();
+    let zeros = world.put(ObjectKind::Blob, vec![0; 8 << 20]);
+    let names: Vec<String> = (0..20_000).map(|n| format!("{n:05}")).collect();
+    let entries: Vec<_> = names.iter().map(|name| ("100644", name.as_str(), zeros)).collect();
+    let tree = world.raw_tree(&entries);
+    let mut objects = Objects::open(own.path()).unwrap();
+    objects.put(world.objects[&tree].clone()).unwrap();
+    let mut walk = Walk::new(tree, [&String::new()]);
+    assert_eq!(walk.go(&objects, &|| false).unwrap().keys().collect::<Vec<_>>(), [&zeros]);
+    objects.put(world.objects[&zeros].clone()).unwrap();
+    objects.flush().unwrap();
+    assert_eq!(walk.go(&objects, &|| true), Err(WalkError::Cancelled), "whatever there is to do");
+    // 160 GB, if each name were a file of its own.
+    assert!(walk.go(&objects, &|| false).unwrap().is_empty());
+    assert_eq!(walk.into_needs(), [tree, zeros].into());
+
+    // A link through each of two lists that together have more entries than a machine reads.
+    let empty = world.raw_tree(&[]);
+    let many: Vec<String> = (0..110_000).map(|n| format!("{n:06}")).collect();
+    let list = |world: &mut World, last: &str| {
+        let mut entries: Vec<_> = many.iter().map(|name| ("40000", name.as_str(), empty)).collect();
+        entries.push(("40000", last, empty));
+        world.raw_tree(&entries)
+    };
+    let (x, y) = (list(&mut world, "x"), list(&mut world, "y"));
+    let to = ["../x/x", "../y/y"].map(|to| world.blob(to));
+    let base = world.raw_tree(&[("120000", "x", to[0]), ("120000", "y", to[1])]);
+    let root = world.raw_tree(&[("40000", "base", base), ("40000", "x", x), ("40000", "y", y)]);
+    for id in [root, base, x, y, to[0], to[1]] {
+        objects.put(world.objects[&id].clone()).unwrap();
+    }
+    let mut walk = Walk::new(root, [&"base".to_owned()]);
+    assert!(matches!(walk.go(&objects, &|| false), Err(WalkError::TooMuch(_))));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -58,7 +101,7 @@ proptest! {
         objects.put(world.objects[&commit].clone()).unwrap();
         let mut walk = Walk::new(tree, &folders);
         loop {
-            let missing: Vec<ObjectId> = walk.go(&objects).unwrap().keys().copied().collect();
+            let missing: Vec<ObjectId> = walk.go(&objects, &|| false).unwrap().keys().copied().collect();
             if missing.is_empty() {
                 break;
             }
