@@ -46,24 +46,25 @@ impl ApiServer {
     /// The kubeconfig of the agent of a node: what its pod of `deploy/kubernetes` has, with a token that says the node. Its rights
     /// come with that folder, which is applied or not. The namespace, the account and the pod are made if they aren't there.
     pub fn agent(&self, node: &str) -> PathBuf {
-        self.account("abide-agent", Some(node))
+        self.account(SYSTEM, "abide-agent", Some(node))
     }
 
     /// The kubeconfig of the controller, in the same way.
     pub fn controller(&self) -> PathBuf {
-        self.account("abide-controller", None)
+        self.account(SYSTEM, "abide-controller", None)
     }
 
-    fn account(&self, name: &str, node: Option<&str>) -> PathBuf {
+    /// The kubeconfig of any account, for a pod of it on this node.
+    pub fn account(&self, namespace: &str, name: &str, node: Option<&str>) -> PathBuf {
         let pod = node.map_or_else(|| name.to_owned(), |node| format!("{name}-{node}"));
         let spec = serde_json::json!({ "nodeName": node, "serviceAccountName": name, "containers": [{ "name": "abide", "image": "abide" }] });
         self.apply(&format!(
-            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {SYSTEM}}}}}\n---\n\
-             {{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {name}, namespace: {SYSTEM}}}}}\n---\n\
-             {{apiVersion: v1, kind: Pod, metadata: {{name: {pod}, namespace: {SYSTEM}}}, spec: {spec}}}\n"
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}\n---\n\
+             {{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {name}, namespace: {namespace}}}}}\n---\n\
+             {{apiVersion: v1, kind: Pod, metadata: {{name: {pod}, namespace: {namespace}}}, spec: {spec}}}\n"
         ));
         let bound = ["--bound-object-kind", "Pod", "--bound-object-name", &pod, "--duration", "24h"];
-        let token = self.kubectl(&[&["-n", SYSTEM, "create", "token", name], &bound[..]].concat());
+        let token = self.kubectl(&[&["-n", namespace, "create", "token", name], &bound[..]].concat());
         self.write_kubeconfig(&pod, token.trim())
     }
 
