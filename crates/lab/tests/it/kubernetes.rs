@@ -89,14 +89,22 @@ const RIGHTS: &[(&str, &str, Option<&str>)] = &[
     ("n1", "get customresourcedefinitions", Some("cannot list resource")),
     ("controller", r#"patch container none --type merge -p {"spec":{"node":"n1"}}"#, None),
     ("controller", r#"patch container two --type merge -p {"metadata":{"finalizers":[]}}"#, None),
-    ("controller", r#"patch container one --type merge -p {"spec":{"image":"registry.example.org/y:1"}}"#, Some(NODE_ALONE)),
+    (
+        "controller",
+        r#"patch container one --type merge -p {"spec":{"image":"registry.example.org/y:1"}}"#,
+        Some(NODE_ALONE),
+    ),
     ("controller", r#"patch container one --type merge -p {"spec":{"node":"n2","command":["x"]}}"#, Some(NODE_ALONE)),
     ("controller", r#"patch container one --type merge -p {"spec":{"image":null}}"#, Some("")),
     ("controller", r#"patch volume data --type merge -p {"spec":{"node":"n1"}}"#, None),
     ("controller", r#"patch volume data --type merge -p {"spec":{"reclaim":"Delete"}}"#, Some(NODE_ALONE)),
     ("controller", r#"patch container one --type merge -p {"metadata":{"labels":{"app":"two"}}}"#, Some(OURS)),
     ("controller", r#"patch container one --type merge -p {"metadata":{"labels":null}}"#, Some(OURS)),
-    ("controller", r#"patch container one --type merge -p {"metadata":{"annotations":{"abide.dev/x":"y"}}}"#, Some(OURS)),
+    (
+        "controller",
+        r#"patch container one --type merge -p {"metadata":{"annotations":{"abide.dev/x":"y"}}}"#,
+        Some(OURS),
+    ),
     (
         "controller",
         r#"patch container one --type merge -p {"metadata":{"annotations":{"abide.dev/assignment":"1-1"},"finalizers":["abide.dev/cleanup"]}}"#,
@@ -227,7 +235,8 @@ fn leases_and_events_are_written_by_those_whose_they_are() {
     let (agents, controllers) = ("an agent may only write the Lease of its own node", "the controller may only write");
     let refuses = |who: &PathBuf, file: &str, words: &str| apply(who, file).is_err_and(|said| said.contains(words));
     while !refuses(&agent, &others, agents) {}
-    let create = |who: &Path, file: &str, more: &[&str]| server.kubectl_as(who, &[&["create", "-f", file], more].concat());
+    let create =
+        |who: &Path, file: &str, more: &[&str]| server.kubectl_as(who, &[&["create", "-f", file], more].concat());
     while create(&controller, &others, &["--dry-run=server"]).is_ok() {}
     apply(&agent, &ours).unwrap();
     apply(&agent, &ours).unwrap();

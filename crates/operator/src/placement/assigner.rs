@@ -5,7 +5,7 @@
 //! | start | `spec.node`, the annotation with the order's number, and the finalizer of that node's agent: a write less for each object |
 //! | stop, its node answers | no `spec.node`; the step is over when that node's agent has removed the finalizer |
 //! | stop, its node is gone | no `spec.node`, and no finalizer of ours: nobody there will remove it |
-//! | stop, the object is being deleted and its node is gone | no finalizer of ours |
+//! | stop, the object is being deleted and its node is gone, or it has none | no finalizer of ours |
 //!
 //! Nothing is written but by who leads, and nothing to an object that changed since it was looked at: each write names the
 //! version that it changes.
@@ -60,6 +60,7 @@ impl Backend for Assigner {
         let now = self.shared.now();
         let sight =
             self.shared.whole(WHOLE).ok_or_else(|| Fault::Again("the cluster was not seen whole yet".into()))?;
+        let nobody = "none".to_owned();
         let found = |held: &Held| {
             let id = &held.object.id;
             let (node, want, instance, role) = match &held.object.seat {
@@ -70,6 +71,9 @@ impl Backend for Assigner {
                 }
                 Seat::Pinned(node) if sight.is_released(&held.object) => {
                     (node, want(id, node), InstanceId::default(), Role::Active)
+                }
+                Seat::Free if sight.is_released(&held.object) => {
+                    (&nobody, want(id, &nobody), InstanceId::default(), Role::Active)
                 }
                 _ => return None,
             };
@@ -137,12 +141,15 @@ impl Assigner {
             Seat::Placed(node, seated) if *seated == instance => (node, true),
             Seat::Leaving(node, seated) if *seated == instance => (node, false),
             Seat::Pinned(node) if instance == InstanceId::default() => (node, true),
+            Seat::Free if instance == InstanceId::default() && held.object.is_terminating => {
+                return self.release_nowhere(&held);
+            }
             _ => return Ok(()),
         };
         if self.answers(node)? {
             return if is_there { self.take(&held, node) } else { Err(yet_to_clear(node)) };
         }
-        let finalizers: Vec<&String> = held.finalizers.iter().filter(|finalizer| *finalizer != FINALIZER).collect();
+        let finalizers = held.others_finalizers();
         let patch = if held.object.is_terminating {
             json!({"metadata": {"finalizers": finalizers}})
         } else {
@@ -151,6 +158,17 @@ impl Assigner {
         };
         tracing::warn!(unit = %unit, node, "node is gone: what it had of this is nobody's any more");
         self.write(&held, patch)
+    }
+
+    /// Lets go of an object that is being deleted and has no node, unless who had it last answers and nobody gave it up.
+    fn release_nowhere(&self, held: &Held) -> Result<(), Fault> {
+        if let Some(node) = held.object.reported.as_deref().filter(|_| !held.object.is_forced)
+            && self.answers(node)?
+        {
+            return Err(yet_to_clear(node));
+        }
+        tracing::warn!(unit = %held.object.id, "it has no node: nobody is left to clear it away");
+        self.write(held, json!({"metadata": {"finalizers": held.others_finalizers()}}))
     }
 
     /// Takes an object from a node that answers: its agent clears away.
@@ -174,9 +192,11 @@ impl Assigner {
         let lease = asked.map_err(|_| Fault::Again(format!("asking for Lease {name}: no answer").into()))?;
         let lease =
             lease.map_err(|error| Fault::Again(format!("asking for Lease {name}: {}", words::chain(&error)).into()))?;
-        let Some((_, beat)) = lease.and_then(|lease| read::beat(lease, Timestamp::now())) else { return Ok(false) };
+        let Some((_, says, beat)) = lease.and_then(|lease| read::beat(lease, Timestamp::now())) else {
+            return Ok(false);
+        };
         let now = self.shared.now();
-        Ok(self.shared.note(|sight| sight.beat(node.to_owned(), beat, now)))
+        Ok(self.shared.note(|sight| sight.beat(node.to_owned(), says, beat, now)))
     }
 
     fn held(&self, unit: &UnitId) -> Result<Held, Fault> {

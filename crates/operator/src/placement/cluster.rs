@@ -24,6 +24,8 @@ pub struct Object {
     pub is_kept: bool,
     /// A person gives up what a silent node has of it.
     pub is_forced: bool,
+    /// The node whose agent wrote its status last.
+    pub reported: Option<String>,
 }
 
 /// Where an object is.
@@ -44,10 +46,27 @@ pub enum Seat {
 pub struct Node {
     /// Of the `Node`, if there is one.
     pub labels: Option<BTreeMap<String, String>>,
-    /// Nothing new is to be put there.
-    pub is_cordoned: bool,
+    /// Why nothing new is to be put there, if so.
+    pub closed: Option<Closed>,
     /// How its agent is.
     pub agent: Agent,
+    /// Whether its agent has a Lease, or had one as far as is known.
+    pub was_heard: bool,
+    /// Whether it can run virtual machines, as its agent says.
+    pub has_kvm: Option<bool>,
+}
+
+/// Why nothing new is to be put on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Its `Node` is being deleted.
+    Deleted,
+    /// A person said so.
+    Cordoned,
+    /// It has this taint, which keeps pods away.
+    Tainted(String),
+    /// Its agent takes nothing new, and says this of itself.
+    Said(String),
 }
 
 /// How the agent of a node is.
@@ -55,6 +74,8 @@ pub struct Node {
 pub enum Agent {
     /// It renews its Lease.
     Well,
+    /// Its Lease is old, but new to who looks at it: it may be renewed, or may have run out.
+    Unheard,
     /// Its Lease ran out.
     Silent,
     /// It has no Lease: maybe there is none.
@@ -76,6 +97,11 @@ impl Object {
         }
     }
 
+    /// The nodes that it says anything about.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.node().into_iter().chain(self.reported.as_deref())
+    }
+
     /// The node that it is, or will be, a load of.
     pub fn loads(&self) -> Option<&str> {
         self.promised.as_deref().or(self.node())
@@ -90,7 +116,7 @@ impl Object {
 impl Node {
     /// Whether anything new may be put there.
     pub fn is_open(&self) -> bool {
-        self.labels.is_some() && !self.is_cordoned && self.agent == Agent::Well
+        self.labels.is_some() && self.closed.is_none() && self.agent == Agent::Well
     }
 
     /// Whether it has all of these labels.

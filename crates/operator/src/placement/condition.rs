@@ -7,9 +7,11 @@
 //! | stays on a node that is gone | True, `NodeLost`: why | Unknown, `NodeLost`: why |
 //! | has no node | False, `Unschedulable` or `NoNode`: why | False, the same |
 //! | was put somewhere by a person | nothing | its agent's; False, `NoAgent` where none was ever heard of |
+//! | on a node whose agent may be there or not | the same as if it were | as it was |
 //! | is being deleted, or on its way to a node | as it was | as it was |
 //!
-//! `Ready` is an agent's to say. The controller says it where no agent can; as soon as one can, it takes it back.
+//! `Ready` is an agent's to say. The controller says it where no agent can, and never takes it back: it is there until the
+//! agent writes its own, or whoever reads conditions would take the object for one that is as it should be.
 
 use super::{
     cluster::{Agent, Nodes, Object, Seat},
@@ -91,11 +93,11 @@ pub fn said(object: &Object, nodes: &Nodes, place: &Place) -> Option<Vec<Said>> 
     match (&object.seat, place) {
         (Seat::Free | Seat::Leaving(..), _) => None,
         (Seat::Pinned(node), _) => Some(match agent(node) {
-            Agent::Well => Vec::new(),
-            Agent::Absent => {
+            Agent::Well | Agent::Unheard => Vec::new(),
+            _ if !nodes.get(node).is_some_and(|node| node.was_heard) => {
                 vec![ready(False, Reason::NoAgent, &format!("node {node} has no agent of abide that was heard of"))]
             }
-            Agent::Silent | Agent::Lost => vec![ready(Unknown, Reason::NodeSilent, &silent(node))],
+            Agent::Absent | Agent::Silent | Agent::Lost => vec![ready(Unknown, Reason::NodeSilent, &silent(node))],
         }),
         (Seat::Placed(..), Place::Stays(_, why)) => {
             let why = why.to_string();
@@ -103,7 +105,7 @@ pub fn said(object: &Object, nodes: &Nodes, place: &Place) -> Option<Vec<Said>> 
         }
         (Seat::Placed(node, _), _) => {
             let mut said = vec![scheduled(True, Reason::Assigned, &format!("on node {node}"))];
-            if agent(node) != Agent::Well {
+            if !matches!(agent(node), Agent::Well | Agent::Unheard) {
                 said.push(ready(Unknown, Reason::NodeSilent, &silent(node)));
             }
             Some(said)
@@ -116,7 +118,8 @@ pub fn differing(said: &[Said], present: &[Condition], generation: i64, now: Tim
     let find = |kind: &str| present.iter().find(|condition| condition.kind == kind);
     let is_ours = |condition: &&Condition| condition.kind == SCHEDULED || Reason::is_ours(&condition.reason);
     let is_said = |condition: &Condition| said.iter().any(|said| said.kind == condition.kind);
-    let is_left = present.iter().filter(is_ours).any(|condition| !is_said(condition));
+    let is_kept = |condition: &&Condition| condition.kind == READY && is_ours(condition) && !is_said(condition);
+    let is_left = present.iter().filter(is_ours).any(|condition| !is_said(condition) && !is_kept(&condition));
     let is_new = |said: &Said| {
         find(said.kind).is_none_or(|condition| {
             condition.status != said.status
@@ -140,7 +143,9 @@ pub fn differing(said: &[Said], present: &[Condition], generation: i64, now: Tim
             observed_generation: Some(generation),
         }
     };
-    Some(said.iter().map(condition).collect())
+    // What isn't written again is taken away.
+    let kept = present.iter().filter(is_kept).cloned();
+    Some(said.iter().map(condition).chain(kept).collect())
 }
 
 #[cfg(test)]
@@ -162,11 +167,16 @@ mod tests {
             is_terminating: false,
             is_kept: false,
             is_forced: false,
+            reported: None,
         }
     }
 
     fn lines(seat: Seat, agent: Agent, place: &Place) -> Vec<String> {
-        let nodes = Nodes::from([("n1".to_owned(), Node { agent, ..Node::default() })]);
+        told(seat, Node { agent, was_heard: agent != Agent::Absent, ..Node::default() }, place)
+    }
+
+    fn told(seat: Seat, node: Node, place: &Place) -> Vec<String> {
+        let nodes = Nodes::from([("n1".to_owned(), node)]);
         let said = said(&object(seat), &nodes, place);
         let line = |said: &Said| format!("{} {:?} {}: {}", said.kind, said.status, said.reason.as_str(), said.message);
         said.map_or_else(|| vec!["as it was".to_owned()], |said| said.iter().map(line).collect())
@@ -181,12 +191,15 @@ mod tests {
         let table: Vec<(&str, Vec<String>)> = vec![
             ("placed", lines(placed(), Agent::Well, &on())),
             ("silent", lines(placed(), Agent::Silent, &on())),
+            ("not heard yet", lines(placed(), Agent::Unheard, &on())),
             ("gone", lines(placed(), Agent::Lost, &stays)),
             ("nowhere", lines(Seat::Free, Agent::Well, &Place::Nowhere(Why::NotAsked))),
             ("on its way", lines(Seat::Free, Agent::Well, &on())),
             ("pinned", lines(pinned(), Agent::Well, &on())),
             ("pinned, no agent", lines(pinned(), Agent::Absent, &on())),
+            ("pinned, not heard yet", lines(pinned(), Agent::Unheard, &on())),
             ("pinned, silent", lines(pinned(), Agent::Lost, &on())),
+            ("pinned, never heard", told(pinned(), Node { agent: Agent::Lost, ..Node::default() }, &on())),
         ];
         let text: String = table.into_iter().map(|(what, said)| format!("{what}: {}\n", said.join("; "))).collect();
         insta::assert_snapshot!(text);
@@ -208,6 +221,12 @@ mod tests {
         let with_agents = [written[0].clone(), ready("Up")];
         assert_eq!(differing(&said, &with_agents, 1, now), None, "what an agent says is left alone");
         let with_ours = [written[0].clone(), ready("NodeSilent")];
-        assert_eq!(differing(&said, &with_ours, 1, now), Some(written), "what was said in its place is taken back");
+        assert_eq!(differing(&said, &with_ours, 1, now), None, "it is there until an agent says another");
+        let anew = differing(&said, &with_ours, 2, now).unwrap();
+        assert_eq!(anew[1], with_ours[1], "also where more is written");
+        let scheduled = Condition { observed_generation: Some(2), ..written[0].clone() };
+        assert_eq!(anew[0], scheduled);
+        assert_eq!(differing(&[], &with_ours, 1, now), Some(vec![ready("NodeSilent")]), "a person put it elsewhere");
+        assert_eq!(differing(&[], &with_agents, 1, now), Some(Vec::new()));
     }
 }

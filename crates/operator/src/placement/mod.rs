@@ -19,6 +19,7 @@
 //! | `wish`, `source` | what is wished |
 //! | `assigner` | how it is done |
 //! | [`condition`], `status` | what people see of it |
+//! | `tidy` | what has done its work and may go |
 //!
 //! A node is lost when its agent didn't renew its Lease for the set time, or when its `Node` was deleted and the agent is silent.
 //! It may be cut off and run on: what must not run twice has its data in a Volume, and isn't moved.
@@ -36,6 +37,7 @@ mod shared;
 mod sight;
 mod source;
 mod status;
+mod tidy;
 mod watch;
 pub mod why;
 mod wish;
@@ -56,6 +58,7 @@ use sight::Part;
 use source::PlacementSource;
 use status::{Statuses, Writer};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tidy::Tidy;
 use tokio::runtime::Handle;
 
 pub use read::{ASSIGNMENT, FORCE_RELEASE};
@@ -130,10 +133,15 @@ impl SourceFactory for Placement {
         let writer = Writer {
             recorder: Recorder::new(client.clone(), reporter),
             client: client.clone(),
-            leadership,
+            leadership: leadership.clone(),
             shared: Arc::clone(&self.shared),
         };
-        let mut tasks = vec![runtime.spawn(Arc::clone(&statuses).write(writer)).abort_handle()];
+        let tidy =
+            Tidy { client: client.clone(), namespace: namespace.clone(), leadership, shared: Arc::clone(&self.shared) };
+        let mut tasks = vec![
+            runtime.spawn(Arc::clone(&statuses).write(writer)).abort_handle(),
+            runtime.spawn(tidy.run()).abort_handle(),
+        ];
         for part in Part::ALL {
             let watch = watch::watch(part, client.clone(), namespace.clone(), Arc::clone(&self.shared));
             tasks.push(runtime.spawn(watch).abort_handle());

@@ -5,19 +5,19 @@
 //! | what is on a node that is there | nowhere else, also if labels change or the node is cordoned |
 //! | what is connected with something that is on a node | there |
 //! | what was given a node that has yet to be written | there, if it still will do |
-//! | else, what is connected, as a whole | to a node that has all labels asked for, takes new things, and has fewest objects; then by name |
+//! | else, what is connected, as a whole | to a node that has all labels asked for, takes new things (and can run virtual machines, for one), and has fewest objects; then by name |
 //! | what is on a node that is gone | likewise anew, but what has its data there stays, and so does what a person put there |
-//! | what is being deleted | stays where it is; from a node that is gone it is released |
+//! | what is being deleted | stays where it is; from a node that is gone it is released. Without a node, it is its that wrote its status last |
 //!
 //! Where more than half of the nodes went silent at once, it is rather the network than the nodes, and nothing is moved.
 
 use super::{
     cluster::{Agent, Node, Nodes, Object, Seat},
     component::components,
-    why::Why,
+    why::{Wanted, Why},
 };
 use abide_reconcile::{Kind, UnitId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The place of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Place {
     Nowhere(Why),
     /// It is being deleted and its node is gone: nobody there will let go of it.
     Released,
-    /// It is being deleted and was never anywhere.
+    /// It is being deleted, and has no node, or none any more.
     Ending,
 }
 
@@ -115,12 +115,21 @@ impl<'a> Placing<'a> {
 
     /// What becomes of an object that is being deleted.
     fn ending(&self, object: &Object) -> Place {
-        let Some(node) = object.node() else { return Place::Ending };
+        let Some(node) = object.node() else { return self.ending_nowhere(object) };
         match self.loss(node, object.is_forced) {
             Loss::None => Place::On(node.to_owned()),
             Loss::Doubted(why) => Place::Stays(node.to_owned(), why),
             Loss::Certain => Place::Released,
         }
+    }
+
+    /// What becomes of an object that is being deleted and has no node: who had it last lets go of it, if there is anybody.
+    fn ending_nowhere(&self, object: &Object) -> Place {
+        let is_anybodys = match &object.reported {
+            Some(node) if !object.is_forced => !matches!(self.loss(node, false), Loss::Certain),
+            _ => false,
+        };
+        if object.is_kept && !is_anybodys { Place::Released } else { Place::Ending }
     }
 
     /// Whether an object stays where it is.
@@ -154,7 +163,7 @@ impl<'a> Placing<'a> {
         let unknown = Node::default();
         let node = self.nodes.get(node).unwrap_or(&unknown);
         match (node.agent, &self.silence) {
-            (Agent::Well, _) => Loss::None,
+            (Agent::Well | Agent::Unheard, _) => Loss::None,
             _ if is_forced || node.labels.is_none() => Loss::Certain,
             (Agent::Silent | Agent::Absent, _) => Loss::None,
             (Agent::Lost, None) => Loss::Certain,
@@ -179,10 +188,12 @@ impl<'a> Placing<'a> {
                 seats: seats.iter().map(|(node, unit)| ((*unit).clone(), (*node).to_owned())).collect(),
             }),
             (None, _) => {
-                let wanted: BTreeSet<(&String, &String)> =
-                    free.iter().filter_map(|object| object.selector.as_ref()).flatten().collect();
+                let wanted = Wanted {
+                    labels: free.iter().filter_map(|object| object.selector.as_ref()).flatten().collect(),
+                    needs_kvm: free.iter().any(|object| object.id.kind == Kind::VirtualMachine),
+                };
                 let is_fit = |node: &Node| {
-                    node.is_open() && wanted.iter().all(|(key, value)| node.label(key) == Some(value.as_str()))
+                    node.is_open() && wanted.matches(node) && (!wanted.needs_kvm || node.has_kvm == Some(true))
                 };
                 let fitting = self.nodes.iter().filter(|(_, node)| is_fit(node)).map(|(name, _)| name.as_str());
                 let load = |node: &str| loads.get(node).copied().unwrap_or_default();
@@ -199,7 +210,13 @@ impl<'a> Placing<'a> {
             Some(selector) if !selector.is_empty() => self.nodes.get(node).is_some_and(|node| node.has(selector)),
             _ => true,
         };
+        // Where what it is connected with is: who is there says so, and one that never said is asked by trying.
+        let has_no_kvm = |node: &str| self.nodes.get(node).is_some_and(|node| node.has_kvm == Some(false));
         let why = match target {
+            Ok(node) if object.id.kind == Kind::VirtualMachine && has_no_kvm(node) => Why::NoKvm {
+                unit: seats.get(node).map_or_else(|| object.id.clone(), |unit| (*unit).clone()),
+                node: (*node).to_owned(),
+            },
             Ok(node) if fits(node) => return Place::On((*node).to_owned()),
             Ok(node) => Why::Elsewhere {
                 unit: seats.get(node).map_or_else(|| object.id.clone(), |unit| (*unit).clone()),

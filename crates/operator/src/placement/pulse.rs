@@ -2,7 +2,7 @@
 //!
 //! Like [`super::lease`] this believes nobody's clock. A Lease counts from when it was seen to change, by the clock of who
 //! looks at it. Only of one that was never seen to change is the time believed that is written in it, and only so far that
-//! nothing new is put on a node that seems to be dead.
+//! nothing new is put on a node that seems to be dead: that it is, nobody says before it could have been renewed.
 
 use super::cluster::Agent;
 use abide_reconcile::Time;
@@ -61,13 +61,18 @@ impl Pulse {
     pub fn agent(&self, now: Time, lost_after: Duration) -> Agent {
         if now >= self.lost_at(lost_after) {
             Agent::Lost
-        } else if self.is_believed && now < self.since + self.good_for {
-            Agent::Well
+        } else if now < self.since + self.good_for {
+            if self.is_believed { Agent::Well } else { Agent::Unheard }
         } else if self.is_none() {
             Agent::Absent
         } else {
             Agent::Silent
         }
+    }
+
+    /// Nobody could have heard anything for so long, until now.
+    pub fn deaf_for(&mut self, time: Duration, now: Time) {
+        self.since = (self.since + time).min(now);
     }
 
     /// When that changes if nothing is heard, unless it is lost already.
@@ -94,7 +99,7 @@ impl Pulse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Agent::{Absent, Lost, Silent, Well};
+    use Agent::{Absent, Lost, Silent, Unheard, Well};
 
     const fn seconds(n: u64) -> Duration {
         Duration::from_secs(n)
@@ -124,7 +129,13 @@ mod tests {
     #[test]
     fn an_old_lease_is_no_sign_of_life_and_no_death() {
         let pulse = Pulse::first(beat("1", 4000), seconds(1000));
-        assert_eq!(pulse.agent(seconds(1000), seconds(300)), Silent, "nothing new is put there");
+        assert_eq!(pulse.agent(seconds(1000), seconds(300)), Unheard, "nothing new is put there");
+        assert_eq!(
+            pulse.agent(seconds(1039), seconds(300)),
+            Unheard,
+            "it renews the Lease every few seconds, if it lives"
+        );
+        assert_eq!(pulse.agent(seconds(1040), seconds(300)), Silent);
         assert_eq!(
             pulse.agent(seconds(1299), seconds(300)),
             Silent,
@@ -138,6 +149,18 @@ mod tests {
         let pulse = Pulse::first(beat("1", 0), seconds(0));
         assert_eq!(pulse.agent(seconds(39), seconds(1)), Well);
         assert_eq!(pulse.agent(seconds(40), seconds(1)), Lost);
+    }
+
+    #[test]
+    fn who_was_deaf_heard_nothing() {
+        let mut pulse = Pulse::first(beat("1", 5), seconds(1000));
+        pulse.deaf_for(seconds(600), seconds(1605));
+        let states = [(1605, Well), (1639, Well), (1640, Silent), (1900, Lost)];
+        for (now, expected) in states {
+            assert_eq!(pulse.agent(seconds(now), seconds(300)), expected, "{now}");
+        }
+        pulse.deaf_for(seconds(600), seconds(1700));
+        assert_eq!(pulse.since(), seconds(1700), "what was heard meanwhile was not heard later than now");
     }
 
     #[test]

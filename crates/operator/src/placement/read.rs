@@ -1,7 +1,7 @@
 //! Objects, nodes and Leases as the API server has them → what placing needs of them. The rest is dropped.
 
 use super::{
-    cluster::{Object, Seat},
+    cluster::{Closed, Object, Seat},
     pulse::Beat,
 };
 use crate::{
@@ -12,7 +12,10 @@ use crate::{
 use abide_reconcile::{Kind, Name, UnitId};
 use abide_spec::id::UnitRef;
 use k8s_openapi::{
-    api::{coordination::v1::Lease, core::v1::Node},
+    api::{
+        coordination::v1::Lease,
+        core::v1::{Node, Taint},
+    },
     jiff::Timestamp,
 };
 use kube::core::DynamicObject;
@@ -30,8 +33,33 @@ pub const ASSIGNMENT: &str = "abide.dev/assignment";
 /// The annotation that names the node that an object was taken from, while that has yet to clear it away.
 pub(super) const LEAVING: &str = "abide.dev/leaving";
 
-/// The annotation by which a person gives up what a silent node has of an object.
+/// The annotation by which a person gives up what a silent node has of an object; any other value than `yes` or `true` means no.
 pub const FORCE_RELEASE: &str = "abide.dev/force-release";
+
+/// The annotation of its Lease by which an agent says how it is: of one that doesn't follow, nothing new would be taken.
+const STATE: &str = "abide.dev/state";
+
+/// The state of an agent that takes what is new.
+const FOLLOWING: &str = "following";
+
+/// The label of its Lease by which an agent says whether its node can run virtual machines.
+const KVM: &str = "abide.dev/kvm";
+
+/// What an agent says of itself in its Lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Says {
+    /// Whether its node can run virtual machines.
+    pub(super) has_kvm: Option<bool>,
+    /// Why it takes nothing new, in one word, if so.
+    pub(super) state: Option<String>,
+}
+
+/// A `Node`, as far as placing is concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Registered {
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) closed: Option<Closed>,
+}
 
 /// An object, and what is needed to write to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +115,7 @@ impl Held {
         let annotations = metadata.annotations.unwrap_or_default();
         let finalizers = metadata.finalizers.unwrap_or_default();
         let conditions = data.pointer_mut("/status/conditions").map(Value::take).unwrap_or_default();
+        let is_yes = |value: &String| matches!(value.as_str(), "yes" | "true");
         let object = Object {
             created: metadata.creation_timestamp.map(|time| time.0.to_string()).unwrap_or_default(),
             promised: None,
@@ -95,7 +124,8 @@ impl Held {
             needs: named.needs(&id),
             is_terminating: metadata.deletion_timestamp.is_some(),
             is_kept: finalizers.iter().any(|finalizer| finalizer == FINALIZER),
-            is_forced: annotations.contains_key(FORCE_RELEASE),
+            is_forced: annotations.get(FORCE_RELEASE).is_some_and(is_yes),
+            reported: data.pointer("/status/node").and_then(Value::as_str).map(str::to_owned),
             id,
         };
         Some(Self {
@@ -106,6 +136,11 @@ impl Held {
             finalizers,
             conditions: Vec::deserialize(conditions).unwrap_or_default(),
         })
+    }
+
+    /// The finalizers that aren't ours.
+    pub(super) fn others_finalizers(&self) -> Vec<&String> {
+        self.finalizers.iter().filter(|finalizer| *finalizer != FINALIZER).collect()
     }
 
     /// Whether `other` is an earlier state of the same object.
@@ -137,15 +172,31 @@ fn seat(node: Option<&str>, annotations: &BTreeMap<String, String>) -> Seat {
     }
 }
 
-/// A node's name, labels, and whether it is cordoned.
-pub(super) fn node(node: Node) -> Option<(String, BTreeMap<String, String>, bool)> {
-    let is_cordoned = node.spec.and_then(|spec| spec.unschedulable).unwrap_or_default();
-    Some((node.metadata.name?, node.metadata.labels.unwrap_or_default(), is_cordoned))
+/// A node's name, and what is of interest of it.
+pub(super) fn node(node: Node) -> Option<(String, Registered)> {
+    let spec = node.spec.unwrap_or_default();
+    // Of a cordoned one the taint says the same in other words.
+    let closed = if node.metadata.deletion_timestamp.is_some() {
+        Some(Closed::Deleted)
+    } else if spec.unschedulable == Some(true) {
+        Some(Closed::Cordoned)
+    } else {
+        let mut taints = spec.taints.into_iter().flatten();
+        let taint = taints.find(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"));
+        taint.map(|Taint { key, value, effect, .. }| {
+            let value = value.filter(|value| !value.is_empty()).map(|value| format!("={value}")).unwrap_or_default();
+            Closed::Tainted(format!("{key}{value}:{effect}"))
+        })
+    };
+    Some((node.metadata.name?, Registered { labels: node.metadata.labels.unwrap_or_default(), closed }))
 }
 
-/// The node whose agent's Lease this is, if it is one, and what it says.
-pub(super) fn beat(lease: Lease, time_of_day: Timestamp) -> Option<(String, Beat)> {
+/// The node whose agent's Lease this is, if it is one, what it says of itself, and its sign of life.
+pub(super) fn beat(lease: Lease, time_of_day: Timestamp) -> Option<(String, Says, Beat)> {
     let name = lease.metadata.name?.strip_prefix(LEASE_PREFIX)?.to_owned();
+    let has_kvm = lease.metadata.labels.as_ref().and_then(|labels| labels.get(KVM)?.parse().ok());
+    let state = lease.metadata.annotations.and_then(|mut annotations| annotations.remove(STATE));
+    let says = Says { has_kvm, state: state.filter(|state| state != FOLLOWING) };
     let spec = lease.spec?;
     let renewed = spec.renew_time.map(|time| time.0);
     let age = renewed.map(|renewed| time_of_day.duration_since(renewed).unsigned_abs());
@@ -155,13 +206,18 @@ pub(super) fn beat(lease: Lease, time_of_day: Timestamp) -> Option<(String, Beat
         spec.holder_identity.unwrap_or_default(),
         renewed.map_or_else(String::new, |at| at.to_string())
     );
-    Some((name, Beat { beat, good_for: Duration::from_secs(seconds), age }))
+    Some((name, says, Beat { beat, good_for: Duration::from_secs(seconds), age }))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use serde_json::json;
+
+    /// A Lease that was renewed just now.
+    pub(crate) fn beat_of(beat: &str) -> Beat {
+        Beat { beat: beat.to_owned(), good_for: Duration::from_secs(40), age: Some(Duration::ZERO) }
+    }
 
     fn read(kind: Kind, object: Value) -> Object {
         Held::read(kind, serde_json::from_value(object).unwrap()).unwrap().object
@@ -185,6 +241,53 @@ mod tests {
         assert!(object.is_kept && !object.is_terminating);
         let disk = json!({"metadata": {"name": "db", "namespace": "shop"}, "spec": {"disks": [{"volume": "root"}]}});
         assert_eq!(read(Kind::VirtualMachine, disk).needs.len(), 1);
+    }
+
+    #[test]
+    fn only_a_yes_gives_up() {
+        let is_forced = |annotations: Value| {
+            read(Kind::Volume, json!({"metadata": {"name": "a", "namespace": "b", "annotations": annotations}}))
+                .is_forced
+        };
+        for (value, expected) in [("yes", true), ("true", true), ("no", false), ("false", false), ("", false)] {
+            assert_eq!(is_forced(json!({FORCE_RELEASE: value})), expected, "{value}");
+        }
+        assert!(!is_forced(json!({})));
+    }
+
+    #[test]
+    fn why_a_node_takes_nothing_new() {
+        let closed = |object: Value| node(serde_json::from_value(object).unwrap()).unwrap().1.closed;
+        let taint = |effect: &str| json!({"key": "dedicated", "value": "gpu", "effect": effect});
+        let bare = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"});
+        let tainted = |text: &str| Some(Closed::Tainted(text.to_owned()));
+        let table = [
+            (json!({}), None),
+            (json!({"taints": [taint("PreferNoSchedule")]}), None),
+            (json!({"taints": [taint("PreferNoSchedule"), taint("NoSchedule")]}), tainted("dedicated=gpu:NoSchedule")),
+            (json!({"taints": [bare]}), tainted("node.kubernetes.io/not-ready:NoExecute")),
+            (json!({"unschedulable": true, "taints": [taint("NoSchedule")]}), Some(Closed::Cordoned)),
+        ];
+        for (spec, expected) in table {
+            assert_eq!(closed(json!({"metadata": {"name": "n1"}, "spec": spec})), expected, "{spec}");
+        }
+        let deleted = json!({"metadata": {"name": "n1", "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        assert_eq!(closed(deleted), Some(Closed::Deleted));
+    }
+
+    #[test]
+    fn what_an_agent_says_of_itself() {
+        let says = |metadata: Value| {
+            let lease = json!({"metadata": metadata, "spec": {"leaseDurationSeconds": 40}});
+            let (name, says, _) = beat(serde_json::from_value(lease).unwrap(), Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(name, "n1");
+            (says.has_kvm, says.state)
+        };
+        let held = json!({"name": "abide-node-n1", "labels": {KVM: "false"}, "annotations": {STATE: "held"}});
+        assert_eq!(says(held), (Some(false), Some("held".to_owned())));
+        let well = json!({"name": "abide-node-n1", "labels": {KVM: "true"}, "annotations": {STATE: "following"}});
+        assert_eq!(says(well), (Some(true), None));
+        assert_eq!(says(json!({"name": "abide-node-n1"})), (None, None));
     }
 
     #[test]

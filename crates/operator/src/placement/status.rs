@@ -52,6 +52,9 @@ const CALM: Duration = Duration::from_secs(2);
 /// But it is put off no longer than this.
 const PUT_OFF_MAX: Duration = Duration::from_secs(30);
 
+/// That a node is silent is said of an object no more often than that: an agent that lives after all says the contrary at once.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// What a request may take: less than what is left of the Lease when nobody may begin to write any more.
 pub(super) const REQUEST_MAX: Duration = Duration::from_secs(4);
 
@@ -59,6 +62,8 @@ pub(super) const REQUEST_MAX: Duration = Duration::from_secs(4);
 #[derive(Default)]
 pub(super) struct Statuses {
     wanted: Mutex<BTreeMap<UnitId, Wanted>>,
+    /// When it was said last of an object that its node is silent.
+    silences: Mutex<BTreeMap<UnitId, Instant>>,
     bell: Notify,
 }
 
@@ -72,6 +77,12 @@ struct Wanted {
     /// Since when this is to be written to this version.
     since: Instant,
     not_before: Instant,
+}
+
+impl Wanted {
+    fn is_of_silence(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.reason == Reason::NodeSilent.as_str())
+    }
 }
 
 /// What the writer writes with.
@@ -91,6 +102,8 @@ impl Statuses {
             _ => false,
         };
         let is_placing = sight.all_held().any(is_outstanding);
+        let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        silences.retain(|_, said| now < *said + SILENCE);
         let mut shown = self.lock();
         let before = std::mem::take(&mut *shown);
         let wanted = sight.all_held().filter_map(|held| {
@@ -105,7 +118,11 @@ impl Statuses {
                 (false, true) => (now + CALM).min(since + PUT_OFF_MAX),
             };
             let (uid, version) = (held.uid.clone(), held.version.clone());
-            Some((id.clone(), Wanted { uid, version, conditions, event: event(&said, held), since, not_before }))
+            let mut wanted = Wanted { uid, version, conditions, event: event(&said, held), since, not_before };
+            if let Some(said) = silences.get(id).filter(|_| wanted.is_of_silence()) {
+                wanted.not_before = not_before.max(*said + SILENCE);
+            }
+            Some((id.clone(), wanted))
         });
         shown.extend(wanted);
         let is_any = !shown.is_empty();
@@ -137,7 +154,10 @@ impl Statuses {
     /// Takes what is to be written now.
     fn due(&self) -> BTreeMap<UnitId, Wanted> {
         let now = Instant::now();
-        self.lock().extract_if(.., |_, wanted| wanted.not_before <= now).collect()
+        let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        let due: BTreeMap<_, _> = self.lock().extract_if(.., |_, wanted| wanted.not_before <= now).collect();
+        silences.extend(due.iter().filter(|(_, wanted)| wanted.is_of_silence()).map(|(id, _)| (id.clone(), now)));
+        due
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<UnitId, Wanted>> {
@@ -212,5 +232,72 @@ impl Writer {
         if let Err(error) = published {
             tracing::debug!(unit = %id, error = words::chain(&error), "could not publish an Event");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::placement::{
+        place::place,
+        read::{self, Says},
+        sight::Part,
+    };
+    use abide_reconcile::{Kind, Time};
+    use serde_json::Value;
+
+    fn held(version: u32, ready: &Value) -> Held {
+        let object = json!({
+            "metadata": {
+                "name": "web", "namespace": "shop", "uid": "u", "resourceVersion": version.to_string(), "generation": 1,
+            },
+            "spec": {"node": "n1"},
+            "status": {"conditions": [ready]},
+        });
+        Held::read(Kind::Container, serde_json::from_value(object).unwrap()).unwrap()
+    }
+
+    fn ready(status: &str, reason: &str, message: &str) -> Value {
+        json!({
+            "type": "Ready", "status": status, "reason": reason, "message": message, "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    }
+
+    #[test]
+    fn an_agent_that_lives_and_is_not_heard_is_not_contradicted_at_once() {
+        let now = Time::from_secs(1000);
+        let mut sight = Sight::new(Duration::from_secs(300));
+        for part in Part::ALL {
+            match part {
+                Part::Objects(kind) => sight.all_objects(kind, Vec::new()),
+                Part::Nodes => sight.all_nodes(Vec::new(), now),
+                Part::Leases => sight.all_beats(Vec::new(), now),
+            }
+        }
+        let beat = read::tests::beat_of("1");
+        sight.beat("n1".to_owned(), Says::default(), beat, now);
+        sight.object(held(1, &ready("True", "Serving", "serves")));
+        let statuses = Statuses::default();
+        let show = |sight: &mut Sight, now| {
+            let (objects, nodes) = (sight.objects(), sight.nodes(now));
+            statuses.show(sight, &nodes, &place(&objects, &nodes));
+            statuses
+                .due()
+                .into_values()
+                .flat_map(|wanted| wanted.conditions)
+                .map(|said| said.reason)
+                .collect::<Vec<_>>()
+        };
+        assert!(show(&mut sight, now).is_empty());
+        let later = now + Duration::from_secs(60);
+        assert_eq!(show(&mut sight, later), ["NodeSilent"]);
+        let silent = "node n1 says nothing; what ran there may run on";
+        sight.object(held(2, &ready("Unknown", "NodeSilent", silent)));
+        assert!(show(&mut sight, later).is_empty(), "it is said");
+        sight.object(held(3, &ready("True", "Serving", "serves")));
+        assert!(show(&mut sight, later).is_empty(), "not again before a while");
+        let outstanding = statuses.lock().values().map(|wanted| wanted.not_before).min();
+        assert!(outstanding.is_some_and(|at| at > Instant::now() + SILENCE / 2), "but then");
     }
 }

@@ -42,9 +42,9 @@ pub(super) async fn watch(part: Part, client: Client, namespace: String, shared:
         Part::Nodes => {
             let noting = Noting {
                 read: read::node,
-                all: |sight: &mut Sight, listed, _| sight.all_nodes(listed),
-                one: |sight: &mut Sight, (name, labels, is_cordoned), _| sight.node(name, labels, is_cordoned),
-                gone: |sight: &mut Sight, (name, _, _): (String, _, _), _| sight.no_node(&name),
+                all: |sight: &mut Sight, listed, now| sight.all_nodes(listed, now),
+                one: |sight: &mut Sight, (name, registered), _| sight.node(name, registered),
+                gone: |sight: &mut Sight, (name, _): (String, _), _| sight.no_node(&name),
                 unit: |_: &_| None,
             };
             noting.follow(part, Api::<Node>::all(client), &shared).await;
@@ -53,10 +53,10 @@ pub(super) async fn watch(part: Part, client: Client, namespace: String, shared:
             let noting = Noting {
                 read: |lease| read::beat(lease, Timestamp::now()),
                 all: |sight: &mut Sight, listed, now| sight.all_beats(listed, now),
-                one: |sight: &mut Sight, (name, beat), now| {
-                    sight.beat(name, beat, now);
+                one: |sight: &mut Sight, (name, says, beat), now| {
+                    sight.beat(name, says, beat, now);
                 },
-                gone: |sight: &mut Sight, (name, _): (String, _), now| sight.no_beat(&name, now),
+                gone: |sight: &mut Sight, (name, ..): (String, _, _), now| sight.no_beat(&name, now),
                 unit: |_: &_| None,
             };
             noting.follow(part, Api::<Lease>::namespaced(client, &namespace), &shared).await;
@@ -127,7 +127,7 @@ impl<Read, All, One, Gone, Unit> Noting<Read, All, One, Gone, Unit> {
             if code == Some(410) {
                 tracing::info!(?part, "the API server has forgotten where a watch was (410); it begins with a list");
             } else {
-                shared.note(|sight| sight.lost_sight(part, words::of_watch(part, &error)));
+                shared.note(|sight| sight.lost_sight(part, words::of_watch(part, &error), shared.now()));
             }
             sleep(DefaultBackoff::next(&mut delays).unwrap_or_default()).await;
         }

@@ -1,6 +1,6 @@
 //! Why an object is nowhere, or stays where nobody is any more: in words that say what a person can do.
 
-use super::cluster::Nodes;
+use super::cluster::{Agent, Closed, Node, Nodes};
 use crate::crd::plural;
 use abide_reconcile::UnitId;
 use std::{
@@ -37,6 +37,13 @@ pub enum Why {
         /// What it asks for.
         selector: BTreeMap<String, String>,
     },
+    /// It is a virtual machine, and what it is connected with is on a node that can't run any.
+    NoKvm {
+        /// What is there.
+        unit: UnitId,
+        /// The node.
+        node: String,
+    },
     /// A person put it on a node that is gone.
     Pinned {
         /// The node.
@@ -72,17 +79,28 @@ pub enum Why {
     },
 }
 
+/// What is asked of a node.
+pub(super) struct Wanted<'a> {
+    /// Labels.
+    pub(super) labels: BTreeSet<(&'a String, &'a String)>,
+    /// That it can run virtual machines.
+    pub(super) needs_kvm: bool,
+}
+
+impl Wanted<'_> {
+    /// Whether a node has the labels.
+    pub(super) fn matches(&self, node: &Node) -> bool {
+        self.labels.iter().all(|(key, value)| node.label(key) == Some(value.as_str()))
+    }
+}
+
 impl Why {
     /// No node has the labels `wanted` and takes something new.
-    pub(super) fn no_node(wanted: &BTreeSet<(&String, &String)>, nodes: &Nodes) -> Self {
+    pub(super) fn no_node(asked: &Wanted<'_>, nodes: &Nodes) -> Self {
+        let wanted = &asked.labels;
         let known: Vec<_> = nodes.iter().filter(|(_, node)| node.labels.is_some()).collect();
-        let fitting =
-            known.iter().filter(|(_, node)| wanted.iter().all(|(key, value)| node.label(key) == Some(value.as_str())));
-        let closed: Vec<String> = fitting
-            .map(|(name, node)| {
-                format!("{name} {}", if node.is_cordoned { "is cordoned" } else { "has no agent that answers" })
-            })
-            .collect();
+        let fitting = known.iter().filter(|(_, node)| asked.matches(node));
+        let closed: Vec<String> = fitting.map(|(name, node)| format!("{name} {}", closed(node))).collect();
         let nodes = if known.is_empty() {
             "there is no node".to_owned()
         } else if !closed.is_empty() {
@@ -119,6 +137,10 @@ impl fmt::Display for Why {
                 let (unit, selector) = (short(unit), selector.join(","));
                 write!(f, "{unit}, which it is connected with, is on node {node}, which doesn't match {selector}")
             }
+            Self::NoKvm { unit, node } => {
+                let unit = short(unit);
+                write!(f, "{unit}, which it is connected with, is on node {node}, which can't run virtual machines")
+            }
             Self::Pinned { node } => write!(f, "node {node} is gone; change spec.node to move it"),
             Self::WithPinned { node, unit } => write!(
                 f,
@@ -141,6 +163,20 @@ impl fmt::Display for Why {
             ),
             Self::NoOther { node, why } => write!(f, "node {node} is gone, and there is no other: {why}"),
         }
+    }
+}
+
+/// Why a node with the right labels doesn't take it.
+fn closed(node: &Node) -> String {
+    match (&node.closed, node.agent) {
+        (Some(Closed::Deleted), _) => "is being deleted".to_owned(),
+        (Some(Closed::Cordoned), _) => "is cordoned".to_owned(),
+        (Some(Closed::Tainted(taint)), _) => format!("has the taint {taint}"),
+        (Some(Closed::Said(state)), Agent::Well) => {
+            format!("takes nothing new, as its agent is {state}: ask it by `abide get`")
+        }
+        (_, Agent::Well) => "can't run virtual machines".to_owned(),
+        _ => "has no agent that answers".to_owned(),
     }
 }
 

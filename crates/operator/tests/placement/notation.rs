@@ -2,13 +2,13 @@
 //!
 //! | line | what there is |
 //! |---|---|
-//! | `node NAME [KEY=VALUE]... [cordoned] [silent] [lost] [absent] [unregistered]` | a node, and how its agent is; `unregistered` has no `Node` |
+//! | `node NAME [KEY=VALUE]... [cordoned] [deleted] [taint TAINT] [state STATE] [without-kvm] [unsaid-kvm] [unheard] [silent] [lost] [absent] [unregistered]` | a node, and how its agent is; `unregistered` has no `Node` |
 //! | `no node NAME` | it is deleted, and its agent's Lease with it |
-//! | `KIND/NAME [{KEY=VALUE,...}] [placed NODE] [pinned NODE] [leaving NODE] [promised NODE] [needs UNIT]... [ending] [forced]` | an object |
+//! | `KIND/NAME [{KEY=VALUE,...}] [placed NODE] [pinned NODE] [leaving NODE] [promised NODE] [needs UNIT]... [reported NODE] [ending] [unkept] [forced]` | an object |
 //! | `no KIND/NAME` | it is deleted |
 
 use abide_operator::placement::{
-    cluster::{Agent, Node, Nodes, Object, Seat},
+    cluster::{Agent, Closed, Node, Nodes, Object, Seat},
     place::Place,
 };
 use abide_reconcile::{InstanceId, Kind, Name, UnitId};
@@ -70,10 +70,20 @@ fn labels<'a>(pairs: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> 
 
 fn node(words: &[&str]) -> Node {
     let is = |word| words.contains(&word);
-    let agents = [("silent", Agent::Silent), ("lost", Agent::Lost), ("absent", Agent::Absent)];
+    let after = |word| words.windows(2).find(|pair| pair[0] == word).map(|pair| pair[1].to_owned());
+    let agents =
+        [("unheard", Agent::Unheard), ("silent", Agent::Silent), ("lost", Agent::Lost), ("absent", Agent::Absent)];
     let agent = agents.into_iter().find(|(word, _)| is(word)).map_or(Agent::Well, |(_, agent)| agent);
-    let labels = labels(words.iter().copied());
-    Node { labels: (!is("unregistered")).then_some(labels), is_cordoned: is("cordoned"), agent }
+    let labels = labels(words.iter().copied().filter(|word| !word.contains(':')));
+    let said = || after("state").map(Closed::Said);
+    let closed = is("deleted").then_some(Closed::Deleted).or(is("cordoned").then_some(Closed::Cordoned));
+    Node {
+        labels: (!is("unregistered")).then_some(labels),
+        closed: closed.or(after("taint").map(Closed::Tainted)).or_else(said),
+        agent,
+        was_heard: agent != Agent::Absent,
+        has_kvm: (!is("unsaid-kvm")).then_some(!is("without-kvm")),
+    }
 }
 
 fn object(id: UnitId, words: &[&str]) -> Object {
@@ -90,7 +100,8 @@ fn object(id: UnitId, words: &[&str]) -> Object {
         selector: selector.map(|text| labels(text.split(','))),
         needs: after("needs").map(unit).collect::<BTreeSet<_>>(),
         is_terminating: words.contains(&"ending"),
-        is_kept: true,
+        is_kept: !words.contains(&"unkept"),
         is_forced: words.contains(&"forced"),
+        reported: node("reported"),
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::notation::{Cluster, unit};
 use abide_operator::placement::{
-    cluster::{Agent, Node, Object, Seat},
+    cluster::{Agent, Closed, Node, Object, Seat},
     component::components,
     place::{Place, place},
 };
-use abide_reconcile::{InstanceId, UnitId};
+use abide_reconcile::{InstanceId, Kind, UnitId};
 use proptest::{collection::vec, option, prelude::*};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,12 +20,12 @@ fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
 }
 
 fn node() -> impl Strategy<Value = Node> {
-    let agent =
-        prop_oneof![4 => Just(Agent::Well), 1 => Just(Agent::Silent), 1 => Just(Agent::Absent), 1 => Just(Agent::Lost)];
-    (option::weighted(0.9, labels()), prop::bool::weighted(0.2), agent).prop_map(|(labels, is_cordoned, agent)| Node {
-        labels,
-        is_cordoned,
-        agent,
+    let agent = prop_oneof![4 => Just(Agent::Well), 1 => Just(Agent::Unheard), 1 => Just(Agent::Silent), 1 => Just(Agent::Absent), 1 => Just(Agent::Lost)];
+    let closed = prop_oneof![Just(Closed::Cordoned), Just(Closed::Deleted), Just(Closed::Said("held".to_owned()))];
+    let known = (option::weighted(0.9, labels()), option::weighted(0.2, closed), option::weighted(0.7, any::<bool>()));
+    (known, agent).prop_map(|((labels, closed, has_kvm), agent)| {
+        let was_heard = agent != Agent::Absent;
+        Node { labels, closed, agent, was_heard, has_kvm }
     })
 }
 
@@ -37,14 +37,15 @@ fn seat() -> impl Strategy<Value = Seat> {
 
 /// Objects, of which some need some that come before them.
 fn cluster() -> impl Strategy<Value = Cluster> {
-    let flags = (prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::bool::weighted(0.2));
+    let kind = prop_oneof![7 => Just("Container"), 2 => Just("Volume"), 1 => Just("VirtualMachine")];
+    let flags = (prop::bool::weighted(0.1), prop::bool::weighted(0.1), kind);
     let object = (seat(), option::of(labels()), vec(any::<prop::sample::Index>(), 0..2), flags);
     (vec(node(), 0..6), vec(object, 0..12)).prop_map(|(nodes, drawn)| {
         let mut cluster = Cluster::default();
         cluster.nodes = nodes.into_iter().enumerate().map(|(n, node)| (format!("n{n}"), node)).collect();
         let mut ids: Vec<UnitId> = Vec::new();
-        for (n, (seat, selector, needs, (is_terminating, is_forced, is_volume))) in drawn.into_iter().enumerate() {
-            let id = unit(&format!("{}/o{n}", if is_volume { "Volume" } else { "Container" }));
+        for (n, (seat, selector, needs, (is_terminating, is_forced, kind))) in drawn.into_iter().enumerate() {
+            let id = unit(&format!("{kind}/o{n}"));
             let needs: BTreeSet<_> =
                 needs.iter().filter(|_| !ids.is_empty() && n % 3 == 0).map(|index| index.get(&ids).clone()).collect();
             ids.push(id.clone());
@@ -59,6 +60,7 @@ fn cluster() -> impl Strategy<Value = Cluster> {
                 is_terminating,
                 is_kept: true,
                 is_forced,
+                reported: None,
             });
         }
         cluster
@@ -109,6 +111,13 @@ proptest! {
             if object.node() == Some(node) { continue }
             let selector = object.selector.clone().unwrap_or_default();
             prop_assert!(selector.is_empty() || cluster.nodes[node].has(&selector), "{id} asks for {selector:?}");
+            let has_no_kvm = cluster.nodes.get(node).is_some_and(|node| node.has_kvm == Some(false));
+            prop_assert!(id.kind != Kind::VirtualMachine || !has_no_kvm, "{id} can't run on {node}");
+            if components(&cluster.objects).iter().any(|members| members.iter().any(|member| member.id == *id)
+                && members.iter().all(|member| member.seat == Seat::Free && member.promised.is_none()))
+            {
+                prop_assert!(cluster.nodes[node].is_open(), "{id} is put on {node}, which is closed");
+            }
         }
     }
 
