@@ -10,6 +10,7 @@
 mod challenge;
 mod error;
 mod exchange;
+mod trust;
 
 use crate::{
     error::PrepareError,
@@ -27,23 +28,12 @@ pub use error::RegistryError;
 pub use exchange::Patience;
 use exchange::{Answer, Exchange};
 use serde::Deserialize;
-use std::{
-    io::{self, Read},
-    sync::Arc,
-};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use std::io::{self, Read};
+use ureq::tls::TlsConfig;
 
 /// Bytes of what a token service answers.
 const TOKEN_BYTES_MAX: u64 = 1 << 20;
 const REDIRECTS_MAX: u32 = 5;
-
-/// Where Linux distributions keep the certificates they trust, the machine owner's own among them.
-const AUTHORITIES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// An image in a registry.
 pub(crate) struct Registry<'a> {
@@ -74,7 +64,7 @@ impl<'a> Registry<'a> {
         let host = if reference.registry == "docker.io" { "registry-1.docker.io" } else { &reference.registry };
         let Terms { is_insecure, login, authorities, patience } = terms;
         let config = ureq::Agent::config_builder()
-            .tls_config(TlsConfig::builder().root_certs(roots(authorities)?).build())
+            .tls_config(TlsConfig::builder().root_certs(trust::roots(authorities)?).build())
             .https_only(!is_insecure)
             .max_redirects(REDIRECTS_MAX)
             .http_status_as_error(false)
@@ -260,30 +250,4 @@ impl Origin for Registry<'_> {
 pub(crate) fn registry_error(error: io::Error, registry: &str) -> RegistryError {
     let why = error.to_string();
     error.downcast().unwrap_or_else(|_| RegistryError::Unreachable { registry: registry.to_owned(), why })
-}
-
-/// The certificates to trust: those given, those that the machine trusts, or those of Mozilla.
-fn roots(authorities: Option<&str>) -> Result<RootCerts, RegistryError> {
-    let read = |path: &str| match std::fs::read(path) {
-        Ok(pem) => Ok(pem),
-        Err(source) => Err(RegistryError::Authorities { path: path.to_owned(), source }),
-    };
-    let pem = match authorities {
-        Some(path) => Some(read(path)?),
-        None => AUTHORITIES.iter().find_map(|path| read(path).ok()),
-    };
-    let certificates: Vec<_> = parse_pem(pem.as_deref().unwrap_or_default())
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    match (certificates.is_empty(), authorities) {
-        (true, Some(path)) => {
-            let source = io::Error::new(io::ErrorKind::InvalidData, "no certificate in PEM is in it");
-            Err(RegistryError::Authorities { path: path.to_owned(), source })
-        }
-        (true, None) => Ok(RootCerts::WebPki),
-        (false, _) => Ok(RootCerts::Specific(Arc::new(certificates))),
-    }
 }
