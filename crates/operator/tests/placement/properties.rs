@@ -106,6 +106,9 @@ proptest! {
     #[test]
     fn a_place_is_fit(cluster in cluster()) {
         let places = place(&cluster.objects, &cluster.nodes);
+        let components = components(&cluster.objects);
+        let alone: BTreeSet<&UnitId> =
+            components.iter().filter(|members| members.len() == 1).map(|members| &members[0].id).collect();
         for (id, object) in &cluster.objects {
             let Place::On(node) = &places[id] else { continue };
             if object.node() == Some(node) { continue }
@@ -113,11 +116,8 @@ proptest! {
             prop_assert!(selector.is_empty() || cluster.nodes[node].has(&selector), "{id} asks for {selector:?}");
             let has_no_kvm = cluster.nodes.get(node).is_some_and(|node| node.has_kvm == Some(false));
             prop_assert!(id.kind != Kind::VirtualMachine || !has_no_kvm, "{id} can't run on {node}");
-            if components(&cluster.objects).iter().any(|members| members.iter().any(|member| member.id == *id)
-                && members.iter().all(|member| member.seat == Seat::Free && member.promised.is_none()))
-            {
-                prop_assert!(cluster.nodes[node].is_open(), "{id} is put on {node}, which is closed");
-            }
+            let is_new = alone.contains(id) && object.promised.is_none();
+            prop_assert!(!is_new || cluster.nodes[node].is_open(), "{id} is put on {node}, which is closed");
         }
     }
 
