@@ -76,7 +76,7 @@ fn add(here: &Here, command: &Add) -> Done {
         None => described(command)?,
     };
     if let Some(git) = spec.git() {
-        location::parse(&git.url).map_err(|error| Failure::refused(error.to_string()))?;
+        followable(&git.url)?;
     }
     let (reply, by) = register(here, &name, spec)?;
     say(here, reply, by, command.output.format);
@@ -91,11 +91,17 @@ pub(crate) fn register(here: &Here, name: &Name, spec: SourceSpec) -> Result<(Re
 /// A source as flags describe it.
 fn described(command: &Add) -> Result<(Name, SourceSpec), Failure> {
     let url = located(command.url.as_deref().unwrap_or_default())?;
+    // Before a name is made out of it.
+    followable(&url)?;
     let name = command.name.clone().map_or_else(|| name_of(&url), Ok)?;
     let git = GitSource { url, branch: command.branch.clone(), path: command.path.clone(), interval: command.interval };
     let file = |path: &Option<std::path::PathBuf>| path.as_deref().map(readable).transpose();
     let credentials = Credentials { token_file: file(&command.token_file)?, ca_file: file(&command.ca_file)? };
     Ok((name, SourceSpec { follow: Follow::Git(git), credentials, grants: Grants::default() }))
+}
+
+fn followable(url: &str) -> Result<(), Failure> {
+    location::parse(url).map(drop).map_err(|error| Failure::refused(error.to_string()))
 }
 
 /// What is no URL is a path of this machine, seen from here.

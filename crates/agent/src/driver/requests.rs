@@ -161,7 +161,7 @@ impl Driver {
             None if followed.is_opening => 0,
             None => {
                 return superseded.map_or_else(
-                    || refusal(format!("source {id} takes no commits at the moment: {}", state_of(followed, None).1)),
+                    || refusal(takes_none(followed, commit)),
                     |superseded| Answer::Replies(vec![superseded]),
                 );
             }
@@ -321,6 +321,18 @@ pub(super) fn refusal(message: String) -> Answer {
 /// What became of a commit, decided before it was asked.
 pub(super) fn outcome(commit: &str, result: api::Verdict, message: String) -> Reply {
     Reply::Outcome(api::Outcome { commit: commit.to_owned(), result, message, took_ms: 0 })
+}
+
+/// Why a source that nobody listens to doesn't come to a commit.
+fn takes_none(followed: &Followed, commit: &str) -> String {
+    let (id, why) = (&followed.id, state_of(followed, None).1);
+    if why.is_empty() {
+        format!(
+            "source {id} neither is nor was at commit {commit:.12}, and nobody looks for it: `abide apply` commits folders, an agent follows repositories"
+        )
+    } else {
+        format!("source {id} takes no commits at the moment: {why}")
+    }
 }
 
 fn never_came(source: &SourceId, commit: &str) -> Reply {

@@ -30,6 +30,8 @@ fn a_folder_is_applied_once_and_taken_up_by_the_next_agent() {
     let request = apply(&rig, "kind: Nothing\n");
     assert_eq!(rig.outcome(request).result, Verdict::Refused);
     assert_eq!(rig.world.live().len(), 1);
+    let unknown = Request::Follow { source: None, commit: "abcdef".to_owned() };
+    assert!(rig.refused(unknown).contains("`abide apply` commits folders"));
 }
 
 #[test]

@@ -295,10 +295,11 @@ fn what_is_not_there_is_said_and_found_when_it_comes() {
 fn what_cant_be_followed_is_refused_and_nothing_is_registered() {
     let rig = started();
     let url = "https://git.example.org/infra.git";
-    let cases: [(&[&str], _, _); 10] = [
+    let cases: [(&[&str], _, _); 11] = [
         (&["http://git.example.org/infra.git"], 3, "is not encrypted"),
         (&["https://me:secret@git.example.org/infra.git"], 3, "put the token into a file"),
         (&["ssh://git@git.example.org/infra.git"], 3, "use an absolute path, file:// or https://"),
+        (&["git@git.example.org:infra.git"], 3, "use an absolute path, file:// or https://"),
         (&["/nowhere/infra.git"], 1, "finding the repository /nowhere/infra.git"),
         (&["https://git.example.org/My_Infra.git"], 3, "say how the source is called with --name NAME"),
         (&[url, "--branch", "a..b"], 3, "can't be the name of a branch"),
