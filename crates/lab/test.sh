@@ -41,22 +41,29 @@ shellcheck .ci/run crates/lab/*.sh crates/lab/apiserver/build.sh crates/lab/linu
 say "the Kubernetes API server, from the cache or built into it"
 crates/lab/apiserver/build.sh
 
-say "lint"
+# Each build has times when one crate is all that can be compiled. So there are two at once, in folders of their own.
+say "lint, and the build of the tests; beside them the release: one static binary"
+static=x86_64-unknown-linux-musl
+released=$(mktemp)
+cargo build --locked --release --target $static -p abide-cli -p abide-lab --bin abide --bin abide-lab >"$released" 2>&1 &
+release_build=$!
+undo="$undo; [ -z \"\$release_build\" ] || kill \"\$release_build\" 2>/dev/null || :; rm -f $released"
 cargo clippy --locked --workspace --all-targets -- -D warnings
 (cd crates/guest && cargo clippy --locked --target-dir "${CARGO_TARGET_DIR:-../../target}/abide-guest" -- -D warnings)
-
-say "the release: one static binary"
-static=x86_64-unknown-linux-musl
-cargo build --locked --release --target $static -p abide-cli -p abide-lab --bin abide --bin abide-lab
+say "the build of the tests"
+cargo test --locked --workspace --no-run
+say "the rest of the release"
+wait $release_build || { cat "$released" >&2; echo "test.sh: failed: the release" >&2; exit 1; }
+release_build=
+cat "$released"
 release=$(realpath "${CARGO_TARGET_DIR:-target}")/$static/release
 
 say "the quickstart"
 ABIDE_RELEASE=$release crates/lab/quickstart.sh
 
 say "tests: unit, and end to end with the release; beside them the simulation"
-cargo test --locked --workspace --no-run
-# End-to-end tests wait most of their time, and the simulation computes all of it. It is built with all the rest, so that
-# nothing is built twice.
+# End-to-end tests wait most of their time, so there are more of them at once than processors. And the simulation computes all
+# of it. It is built with all the rest, so that nothing is built twice.
 is_simulation='select(.profile.test? and (.target.src_path | contains("/crates/sim/"))) | .executable'
 simulations=$(cargo test -q --locked --workspace --no-run --message-format json | jq -r "$is_simulation")
 [ "$simulations" ]
@@ -64,7 +71,8 @@ simulated=$(mktemp)
 (for simulation in $simulations; do (cd crates/sim && nice -n 19 "$simulation"); done) >"$simulated" 2>&1 &
 undo="$undo; pkill -P $! || :"
 failed=""
-ABIDE_BIN=$release/abide cargo test --locked --workspace --exclude abide-sim --no-fail-fast || failed="end to end"
+RUST_TEST_THREADS=$((2 * $(nproc))) ABIDE_BIN=$release/abide \
+  cargo test --locked --workspace --exclude abide-sim --no-fail-fast || failed="end to end"
 wait $! || failed="$failed simulation"
 cat "$simulated"
 rm "$simulated"
