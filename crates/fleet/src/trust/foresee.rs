@@ -63,7 +63,7 @@ pub fn foresee(directory: &Path, fleet: &str, from: Option<ObjectId>, target: &T
     let open = || cache::open(directory).map_err(|error| HubError::Unreachable(error.to_string()));
     let mut objects = Objects::of(open()?);
     let hub = Cached(open()?);
-    let mut bringing = Bringing::new(&mut objects, &hub, &Alone, target.commit).to_judge();
+    let mut bringing = Bringing::new(&mut objects, &hub, &Alone, target.commit).for_judging();
     let mut state = State::new(fleet, None);
     if let Some(commit) = from {
         let (_, file) = read(&state, commit, &mut bringing)?;

@@ -63,7 +63,7 @@ impl<'a> Bringing<'a> {
     }
 
     /// For a target that is to be judged.
-    pub(super) fn to_judge(self) -> Self {
+    pub(super) fn for_judging(self) -> Self {
         Self { room: JUDGED_BYTES_MAX, ..self }
     }
 

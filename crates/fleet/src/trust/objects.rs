@@ -279,9 +279,9 @@ impl Objects {
         if let Err(error) = self.copy(keep, &next, needed) {
             // A part of it is of no use, and may be what fills the disk.
             if next.is_dir() {
-                drop(fs::remove_dir_all(&next))
+                drop(fs::remove_dir_all(&next));
             } else {
-                drop(fs::remove_file(&next))
+                drop(fs::remove_file(&next));
             }
             return Err(error);
         }

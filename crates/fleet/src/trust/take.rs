@@ -108,7 +108,7 @@ impl Trust {
             // One that is damaged comes again.
             drop(self.objects.put(frame));
         }
-        let mut bringing = Bringing::new(&mut self.objects, hub, attend, target.commit).to_judge();
+        let mut bringing = Bringing::new(&mut self.objects, hub, attend, target.commit).for_judging();
         let judged = judge::judge(&self.state, target, &mut bringing);
         match &judged {
             Ok(_) => self.objects.release(),
