@@ -121,6 +121,7 @@ impl Agent {
             means: Means { backends, inspector: Arc::clone(&inspector), journals, factory, files, sweep },
             reach: Reach::Look,
             purpose: None,
+            in_vain: None,
             inbox,
             messages,
         };
@@ -131,6 +132,14 @@ impl Agent {
     #[must_use]
     pub fn for_source(mut self, id: SourceId, spec: SourceSpec) -> Self {
         self.start.purpose = Some((id, spec));
+        self
+    }
+
+    /// Has this called with the reason should the source that it is there for not be followed: what was decided about it can't
+    /// be read, or that it is followed can't be written. That stays so for as long as this agent serves.
+    #[must_use]
+    pub fn or_else(mut self, in_vain: impl FnOnce(String) + Send + 'static) -> Self {
+        self.start.in_vain = Some(Box::new(in_vain));
         self
     }
 

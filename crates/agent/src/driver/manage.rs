@@ -54,6 +54,13 @@ impl Driver {
             followed.is_none_or(|followed| followed.restoring == Restoring::Over && !followed.is_opening)
         };
         let Some((id, spec)) = self.purpose.take_if(|(id, _)| is_restored(id)) else { return };
+        let in_vain = self.in_vain.take();
+        if let Some(why) = self.followed.get(&id).and_then(|followed| followed.desk.broken.clone()) {
+            if let Some(tell) = in_vain {
+                tell(why.to_string());
+            }
+            return;
+        }
         let registered = self.followed.get(&id).and_then(|followed| followed.state.registered.clone());
         if registered == Some((spec.clone(), Origin::Followed)) || self.reach != Reach::Follow {
             return;
@@ -61,12 +68,15 @@ impl Driver {
         let (answer, answered) = oneshot::channel();
         self.add_source(answer, &id.to_string(), spec);
         tokio::spawn(async move {
-            if let Ok(Answer::Replies(replies)) = answered.await {
-                for reply in replies {
-                    if let Reply::Refused { message } | Reply::Failed { message } = reply {
-                        tracing::error!(source = %id, message, "the source that this agent is there for can't be followed");
-                    }
-                }
+            let Ok(Answer::Replies(replies)) = answered.await else { return };
+            let refused = replies.into_iter().find_map(|reply| match reply {
+                Reply::Refused { message } | Reply::Failed { message } => Some(message),
+                _ => None,
+            });
+            let Some(message) = refused else { return };
+            tracing::error!(source = %id, message, "the source that this agent is there for can't be followed");
+            if let Some(tell) = in_vain {
+                tell(message);
             }
         });
     }

@@ -66,6 +66,9 @@ pub(crate) enum Reach {
     Look,
 }
 
+/// Told why an agent can't follow what it is there for.
+pub(crate) type InVain = Box<dyn FnOnce(String) + Send>;
+
 /// What the loop is made with.
 pub(crate) struct Start {
     pub(crate) clock: Clock,
@@ -80,6 +83,8 @@ pub(crate) struct Start {
     pub(crate) reach: Reach,
     /// A source that this agent is there for.
     pub(crate) purpose: Option<(SourceId, SourceSpec)>,
+    /// Told why that can't be followed, if it can't.
+    pub(crate) in_vain: Option<InVain>,
     pub(crate) inbox: Inbox,
     pub(crate) messages: UnboundedReceiver<Message>,
 }
@@ -103,6 +108,7 @@ pub(crate) struct Driver {
     reach: Reach,
     /// A source that has yet to be registered, as this agent is there for it.
     purpose: Option<(SourceId, SourceSpec)>,
+    in_vain: Option<InVain>,
     means: Arc<Means>,
     inbox: Inbox,
 }
@@ -135,6 +141,7 @@ impl Loop {
             patience: start.patience,
             reach: start.reach,
             purpose: start.purpose,
+            in_vain: start.in_vain,
             means: Arc::new(start.means),
             inbox: start.inbox,
             clock: start.clock,

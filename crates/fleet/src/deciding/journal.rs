@@ -14,17 +14,22 @@ pub(super) struct InStore {
     term: Term,
     id: SourceId,
     /// As they were when the term began. The agent opens its journals where it must not block.
-    loaded: Mutex<Option<Result<Vec<Vec<u8>>, StoreError>>>,
+    loaded: Mutex<Option<Vec<Vec<u8>>>>,
     is_empty: bool,
 }
 
 impl InStore {
-    /// Reads what earlier terms wrote, once it is called. That blocks.
-    pub(super) fn load(store: Arc<dyn Store>, term: Term, id: SourceId) -> impl FnOnce() -> Self + Send + 'static {
+    /// Reads what earlier terms wrote, once it is called. That blocks. Without it nothing can be decided: who fails leads in
+    /// vain.
+    pub(super) fn load(
+        store: Arc<dyn Store>,
+        term: Term,
+        id: SourceId,
+    ) -> impl FnOnce() -> Result<Self, StoreError> + Send + 'static {
         move || {
-            let loaded = store.journal(&id.to_string());
-            let is_empty = loaded.as_ref().is_ok_and(Vec::is_empty);
-            Self { store, term, id, loaded: Mutex::new(Some(loaded)), is_empty }
+            let loaded = store.journal(&id.to_string())?;
+            let is_empty = loaded.is_empty();
+            Ok(Self { store, term, id, loaded: Mutex::new(Some(loaded)), is_empty })
         }
     }
 
@@ -34,8 +39,7 @@ impl InStore {
             return Err(failed(format!("a hub follows {} and nothing else", self.id).into()));
         }
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let frames = loaded.unwrap_or_else(|| self.store.journal(&id.to_string()));
-        frames.map_err(|error| failed(error.into()))
+        loaded.map_or_else(|| self.store.journal(&id.to_string()).map_err(|error| failed(error.into())), Ok)
     }
 }
 

@@ -45,6 +45,7 @@ use abide_agent::{
 use abide_reconcile::{
     Fault, InstanceId, Kind, Limits, Name, Revision, SourceId, UnitId,
     spec::kind::{Credentials, Follow, Grants, SourceSpec},
+    with_causes,
 };
 use board::Board;
 use clock::Translator;
@@ -55,7 +56,7 @@ use machines::Machines;
 use roster::Roster;
 use source::{FleetSource, Means};
 use std::{io, sync::Arc, time::Duration};
-use tokio::task::spawn_blocking;
+use tokio::{sync::oneshot, task::spawn_blocking, time::sleep};
 use watch::Watch;
 
 /// How the source is called, on the hub and on machines.
@@ -112,6 +113,7 @@ pub async fn decide(settings: Settings, mut hold: Hold, stop: impl Future<Output
     tokio::pin!(stop);
     let Settings { store, me, clock, world, .. } = settings.clone();
     let candidate = Candidate { store, me, clock, world };
+    let mut told = String::new();
     loop {
         let term = tokio::select! {
             term = candidate.win() => term,
@@ -125,31 +127,49 @@ pub async fn decide(settings: Settings, mut hold: Hold, stop: impl Future<Output
                 why = candidate.keep(&term) => lost = Some(why),
             }
         };
-        hold = lead(&settings, &term, hold, end).await?;
+        let (given_back, in_vain) = lead(&settings, &term, hold, end).await?;
+        hold = given_back;
         candidate.leave(term).await;
-        match lost {
-            None => return Ok(hold),
-            Some(why) => tracing::warn!(why, "leads no more; what machines were told stays as it is"),
+        match (lost, in_vain) {
+            (None, None) => return Ok(hold),
+            (Some(why), _) => tracing::warn!(why, "leads no more; what machines were told stays as it is"),
+            (None, Some(why)) => {
+                // Once for each reason, or it fills the log.
+                if told != why {
+                    tracing::error!(why, "can't decide: gives the lead up, and tries again in a while");
+                    told = why;
+                }
+                tokio::select! {
+                    () = sleep(IN_VAIN) => {}
+                    () = &mut stop => return Ok(hold),
+                }
+            }
         }
     }
 }
+
+/// Who led in vain lets others try first.
+const IN_VAIN: Duration = Duration::from_secs(3);
 
 /// The source's name.
 fn source() -> SourceId {
     SourceId(Name::new(SOURCE).expect("it is a name"))
 }
 
-/// Decides for a term.
+/// Decides for a term. What comes back with the hold is why it can't: who leads then keeps others from it, and is to stop.
 async fn lead(
     settings: &Settings,
     term: &Term,
     hold: Hold,
     end: impl Future<Output = ()>,
-) -> Result<Hold, DecideError> {
+) -> Result<(Hold, Option<String>), DecideError> {
     let Settings { paths, store, fleet, follower, roster, bell, clock, world, limits, .. } = settings.clone();
     let (source, hints) = (source(), Hints::default());
     let journals = InStore::load(Arc::clone(&store), term.clone(), source.clone());
-    let journals = spawn_blocking(journals).await.map_err(io::Error::other)?;
+    let journals = match spawn_blocking(journals).await.map_err(io::Error::other)? {
+        Ok(journals) => journals,
+        Err(error) => return Ok((hold, Some(with_causes(&error)))),
+    };
     let (board, _written) = Board::start(Arc::clone(&store), term.clone())?;
     let _watched = Watch::start(Arc::clone(&roster), hints.clone(), source.clone())?;
     let machines = Machines {
@@ -176,10 +196,21 @@ async fn lead(
         sweep: Box::new(|_| {}),
     };
     let follow = SourceSpec { follow: Follow::Fleet, credentials: Credentials::default(), grants: Grants::default() };
+    let (tell, told) = oneshot::channel();
     let agent = Agent::new(parts, Mode::Act)?.for_source(source.clone(), follow);
+    // Who doesn't listen any more stops anyway.
+    let agent = agent.or_else(move |why| drop(tell.send(why)));
     let retries = retries::carry_out(roster, store, source, agent.asker());
+    let mut in_vain = None;
+    let end = async {
+        tokio::pin!(end);
+        tokio::select! {
+            () = &mut end => {}
+            Ok(why) = told => in_vain = Some(why),
+        }
+    };
     tokio::select! {
-        hold = agent.serve(end) => Ok(hold?),
+        hold = agent.serve(end) => Ok((hold?, in_vain)),
         never = retries => match never {},
     }
 }

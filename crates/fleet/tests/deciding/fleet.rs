@@ -81,6 +81,18 @@ impl Fleet {
         self.store.record(world(), &[Fact::Here { name, hub: "h".to_owned() }]).unwrap();
     }
 
+    /// Its database, as it is on the disk.
+    pub(crate) fn database(&self) -> rusqlite::Connection {
+        let connection = rusqlite::Connection::open(self.folder.path().join("hub.sqlite")).unwrap();
+        connection.busy_timeout(DEADLINE).unwrap();
+        connection
+    }
+
+    /// How many terms there were.
+    pub(crate) fn terms(&self) -> i64 {
+        self.database().query_row("SELECT epoch FROM lease", [], |row| row.get(0)).unwrap()
+    }
+
     /// Begins a hub with a root of its own.
     pub(crate) fn begin(&mut self) {
         self.hubs += 1;

@@ -65,6 +65,30 @@ fn hubs_die_in_the_middle() {
     fleet.end();
 }
 
+/// A database that fails just after the lead was won: who leads in vain gives the lead up, and tries again.
+#[test]
+fn a_lead_in_vain_is_given_up() {
+    let mut fleet = Fleet::of(2);
+    fleet.repository.fleet("", WAVES);
+    let first = fleet.repository.push("first");
+    let trouble = "CREATE TRIGGER trouble BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'no room'); END";
+    fleet.database().execute_batch(trouble).unwrap();
+    fleet.begin();
+    fleet.until("in its second term", |fleet| fleet.terms() >= 2);
+    fleet.database().execute_batch("DROP TRIGGER trouble").unwrap();
+    fleet.until("on the first commit", |fleet| fleet.on(&first) == 2 && is_done(fleet, &first));
+    fleet.end();
+
+    fleet.database().execute_batch("ALTER TABLE journal RENAME TO lost").unwrap();
+    let terms = fleet.terms();
+    fleet.begin();
+    fleet.until("in its second term", |fleet| fleet.terms() >= terms + 2);
+    fleet.database().execute_batch("ALTER TABLE lost RENAME TO journal").unwrap();
+    let next = fleet.repository.push("next");
+    fleet.until("on the next commit", |fleet| fleet.on(&next) == 2 && is_done(fleet, &next));
+    fleet.end();
+}
+
 /// What can't be rolled out is refused, in words, and changes nothing.
 #[test]
 fn refused_commits_change_nothing() {
