@@ -34,10 +34,11 @@ impl Candidate {
     /// Waits until nobody else leads, and leads.
     pub(super) async fn win(&self) -> Term {
         let mut told = String::new();
+        let mut other = Other::default();
         loop {
             match self.ask().await {
                 Ok(Some(term)) => return term,
-                Ok(None) => {}
+                Ok(None) => self.watch(&mut other).await,
                 Err(error) => {
                     // Once for each reason, or it fills the log while the database is away.
                     if told != error {
@@ -48,6 +49,21 @@ impl Candidate {
             }
             sleep(CANDIDATE).await;
         }
+    }
+
+    /// Looks whether who leads keeps that up, and ends it if not. Until when a term lasts is said by the clock of who holds it,
+    /// which may have been wrong by days; that it isn't renewed is seen by the clock of who waits.
+    async fn watch(&self, other: &mut Other) {
+        let store = Arc::clone(&self.store);
+        let Ok(Ok(lease)) = spawn_blocking(move || store.lease()).await else { return };
+        let Some((term, ends_at)) = other.see(lease, self.clock.now()) else { return };
+        tracing::warn!(
+            holder = term.holder,
+            "who leads doesn't renew its term, which ends by a clock that is wrong: it is over"
+        );
+        let store = Arc::clone(&self.store);
+        // Should that fail, it is found again.
+        drop(spawn_blocking(move || store.oust(&term, ends_at)).await);
     }
 
     /// Leads until that can't be kept up, and tells why.
@@ -82,5 +98,45 @@ impl Candidate {
         let (store, me, now) = (Arc::clone(&self.store), self.me.clone(), (self.world)());
         let asked = spawn_blocking(move || store.lead(&me, now, TERM)).await;
         asked.map_err(|error| error.to_string())?.map_err(|error: StoreError| error.to_string())
+    }
+}
+
+/// The term of another, as who waits to lead has seen it.
+#[derive(Debug, Default)]
+struct Other {
+    lease: Option<(Term, Millis)>,
+    /// Since when it is that one.
+    since: Time,
+}
+
+impl Other {
+    /// Sees what there is now: the term that is over, though it should last.
+    fn see(&mut self, lease: Option<(Term, Millis)>, now: Time) -> Option<(Term, Millis)> {
+        if self.lease != lease {
+            *self = Self { lease, since: now };
+        }
+        // Twice as long as it may go without, so that who was late by a little keeps it.
+        self.lease.clone().filter(|_| now >= self.since + 2 * TERM)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_that_isnt_renewed_is_over_whatever_its_holders_clock_says() {
+        let lease = |epoch, ends_at| Some((Term { holder: "a".to_owned(), epoch }, Millis(ends_at)));
+        let next_year = 1_800_000_000_000;
+        let mut other = Other::default();
+        let mut see = |lease, second| other.see(lease, Time::from_secs(second)).is_some();
+        assert!(!see(lease(1, next_year), 100));
+        assert!(!see(lease(1, next_year), 119));
+        assert!(!see(lease(1, next_year + 3_000), 121), "it was renewed");
+        assert!(!see(lease(1, next_year + 3_000), 140));
+        assert!(see(lease(1, next_year + 3_000), 141));
+        assert!(!see(None, 142));
+        assert!(!see(lease(2, 5), 200));
+        assert!(!see(lease(3, 5), 230), "it is another's");
     }
 }

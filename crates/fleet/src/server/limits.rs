@@ -23,6 +23,10 @@ pub struct Limits {
     pub wait: Duration,
     /// A machine that polled and doesn't again is away after this.
     pub away: Duration,
+    /// Another hub process that isn't heard for so long is dead.
+    pub dead: Duration,
+    /// What the machines of a dead one are given to be heard elsewhere: they come spread over a minute.
+    pub moving: Duration,
     /// A session that polls again so soon after another one took over may have been under way: only later it is a clone.
     pub takeover: Duration,
     /// Enrolments that one address may try at once; and a second.
@@ -39,6 +43,8 @@ impl Default for Limits {
             request: Duration::from_secs(60),
             wait: Duration::from_secs(480),
             away: Duration::from_secs(30),
+            dead: Duration::from_secs(10),
+            moving: Duration::from_secs(60),
             takeover: Duration::from_secs(5),
             enrolments: (60, 2),
         }

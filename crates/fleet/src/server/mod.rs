@@ -15,7 +15,7 @@
 //! | `admit` | whether it is the machine that it says, and the same as before: pure |
 //! | `enroll`, `poll`, `report`, `objects` | what is asked |
 //! | `rotation`, `tag` | what helps a machine to judge a commit |
-//! | `roster`, `recorder`, `presence` | the machines in memory; what they do, to the store; who is away |
+//! | `roster`, `recorder`, `presence`, `others` | the machines in memory; what they do, to the store; who is away; which processes live |
 //! | [`openapi`], `metrics` | what there is to ask; how it goes |
 //! | `admin` | what people ask, see [`crate::admin`] |
 
@@ -29,6 +29,7 @@ mod listen;
 mod metrics;
 mod objects;
 pub mod openapi;
+mod others;
 mod poll;
 mod presence;
 mod recorder;

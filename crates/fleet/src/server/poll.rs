@@ -89,8 +89,8 @@ async fn news(
 ) -> Result<Answer, Refused> {
     let name = &identity.name;
     let mut ending = inner.ending.subscribe();
-    let mut look_again = until;
     loop {
+        let mut look_again = until;
         let mut notified = pin!(visit.news.notified());
         // From here on nothing that is written is missed.
         notified.as_mut().enable();
@@ -102,7 +102,12 @@ async fn news(
         if session(&machine, &asked.session) == Session::Earlier {
             return Ok(nothing());
         }
-        if let Some(target) = machine.target.as_ref().filter(|target| Some(target.number) != asked.knows) {
+        // It was held to be away, by mistake or on its way here: so it counts for nobody until that is put right, and is told
+        // nothing before.
+        if matches!(machine.presence, Presence::Away { .. }) {
+            record(inner, vec![Fact::Here { name: name.clone(), hub: inner.hub.clone() }]).await?;
+            look_again = Instant::now() + LOOK_AGAIN;
+        } else if let Some(target) = machine.target.as_ref().filter(|target| Some(target.number) != asked.knows) {
             let from = machine.reported.as_ref().and_then(|reported| reported.report.in_force);
             if let Some(help) = inner.objects.help(&identity.fleet, from, target.commit).await {
                 inner.counters.told.fetch_add(1, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use crate::{
 };
 use abide_spec::Name;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -159,6 +159,22 @@ impl Roster {
             }
         }
         gone
+    }
+
+    /// Whether it polls here, or did so just now.
+    pub(super) fn is_present(&self, name: &Name) -> bool {
+        self.machines().get(name).is_some_and(|entry| entry.present.is_some())
+    }
+
+    /// The hub processes that have machines, as their rows say.
+    pub(super) fn hubs(&self) -> BTreeSet<String> {
+        let machines = self.machines();
+        let hubs = machines.values().filter_map(|entry| match &entry.known.presence {
+            Presence::Here { hub } => Some(hub),
+            Presence::Away { .. } => None,
+        });
+        // Few names, of many machines.
+        hubs.collect::<BTreeSet<_>>().into_iter().cloned().collect()
     }
 
     /// Who is with another hub process than these, and not known to be away: with that process.

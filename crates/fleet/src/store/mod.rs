@@ -91,13 +91,20 @@ pub trait Store: Send + Sync {
     /// Writes what was noticed, together. What is no news, or about no machine, is left out.
     fn record(&self, now: Millis, facts: &[Fact]) -> Result<(), StoreError>;
 
-    /// This hub process lives. Those that were silent for an hour are forgotten, and their machines are away since then.
+    /// This hub process lives.
     fn beat(&self, hub: &str, now: Millis) -> Result<(), StoreError>;
-    /// Hub processes, and when each was heard last.
+    /// Hub processes, and when each was heard last, by its own clock.
     fn hubs(&self) -> Result<Vec<(String, Millis)>, StoreError>;
+    /// Forgets a hub process that was heard then and never since: the machines that it had are away since then. False if it was
+    /// heard again.
+    fn forget(&self, hub: &str, heard_at: Millis) -> Result<bool, StoreError>;
 
     /// Leads on for `ttl`, or begins a term if nobody leads; none if another does.
     fn lead(&self, holder: &str, now: Millis, ttl: std::time::Duration) -> Result<Option<Term>, StoreError>;
+    /// The present term and when it ends, by the clock of who leads; none if nobody does.
+    fn lease(&self) -> Result<Option<(Term, Millis)>, StoreError>;
+    /// Ends a term that was to last until then and wasn't renewed since, whatever the clocks say. False if it was.
+    fn oust(&self, term: &Term, ends_at: Millis) -> Result<bool, StoreError>;
     /// Leads no more, so that another may at once.
     fn resign(&self, term: &Term) -> Result<(), StoreError>;
 

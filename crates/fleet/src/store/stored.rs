@@ -258,15 +258,12 @@ impl Store for Stored {
     }
 
     fn beat(&self, hub: &str, now: Millis) -> Result<(), StoreError> {
-        self.write("saying that this hub process lives", |to| {
-            let silent = hubs::silent(to, hub, now)?;
-            // The counter before rows of hub processes, so that two of these can't wait for each other.
-            if !silent.is_empty() {
-                let version = table::raise(to)?;
-                silent.iter().try_for_each(|hub| hubs::forget(to, hub, version))?;
-            }
-            hubs::beat(to, hub, now)
-        })
+        self.write("saying that this hub process lives", |to| hubs::beat(to, hub, now))
+    }
+
+    fn forget(&self, hub: &str, heard_at: Millis) -> Result<bool, StoreError> {
+        // The counter before rows of hub processes, so that two of these can't wait for each other.
+        self.change("forgetting a hub process", |to, version| hubs::forget(to, hub, heard_at, version))
     }
 
     fn hubs(&self) -> Result<Vec<(String, Millis)>, StoreError> {
@@ -275,6 +272,14 @@ impl Store for Stored {
 
     fn lead(&self, holder: &str, now: Millis, ttl: Duration) -> Result<Option<Term>, StoreError> {
         self.write("taking the lead", |to| leader::lead(to, holder, now, ttl))
+    }
+
+    fn lease(&self) -> Result<Option<(Term, Millis)>, StoreError> {
+        self.read("asking who leads", leader::lease)
+    }
+
+    fn oust(&self, term: &Term, ends_at: Millis) -> Result<bool, StoreError> {
+        self.write("ending a term that isn't kept up", |to| leader::oust(to, term, ends_at))
     }
 
     fn resign(&self, term: &Term) -> Result<(), StoreError> {

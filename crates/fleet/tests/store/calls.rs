@@ -274,7 +274,18 @@ pub(crate) fn a_lead_is_kept_ended_and_taken(place: &dyn Place) {
     store.resign(&first).unwrap();
     assert_eq!(store.lead("first", NOW.plus(2 * TTL), TTL).unwrap(), None, "who doesn't lead can't give it up");
     store.resign(&second).unwrap();
-    assert_eq!(store.lead("first", NOW, TTL).unwrap().unwrap().epoch, second.epoch + 1);
+    assert_eq!(store.lease().unwrap(), None);
+
+    // Its clock was a year ahead, and it died: who saw that it isn't renewed ends it.
+    let ahead = NOW.plus(TTL * 3_000_000);
+    let first = store.lead("first", ahead, TTL).unwrap().unwrap();
+    assert_eq!(first.epoch, second.epoch + 1);
+    assert_eq!(store.lead("second", NOW, TTL).unwrap(), None);
+    assert_eq!(store.lease().unwrap(), Some((first.clone(), ahead.plus(TTL))));
+    assert!(!store.oust(&first, ahead).unwrap(), "it was renewed since");
+    assert!(!store.oust(&second, ahead.plus(TTL)).unwrap(), "that one is over");
+    assert!(store.oust(&first, ahead.plus(TTL)).unwrap());
+    assert_eq!(store.lead("second", NOW, TTL).unwrap().unwrap().epoch, first.epoch + 1);
 }
 
 pub(crate) fn what_a_term_decided_stays_and_what_comes_after_it_does_not(place: &dyn Place) {
@@ -363,12 +374,14 @@ pub(crate) fn hubs_that_fell_silent_are_forgotten(place: &dyn Place) {
     store.beat("second", NOW).unwrap();
     store.record(NOW, &[here("a", "first"), here("b", "second")]).unwrap();
     let upto = store.changes(0).unwrap().upto;
-    let hour = Duration::from_secs(3600);
-    store.beat("second", NOW.plus(hour)).unwrap();
-    assert_eq!(store.hubs().unwrap(), [("first".to_owned(), NOW), ("second".to_owned(), NOW.plus(hour))]);
-    assert_eq!(store.changes(upto).unwrap().machines, [], "that a hub lives is no change of a machine");
-    store.beat("second", NOW.plus(2 * hour)).unwrap();
-    assert_eq!(store.hubs().unwrap(), [("second".to_owned(), NOW.plus(2 * hour))]);
+    let year = Duration::from_secs(365 * 24 * 3600);
+    store.beat("second", NOW.plus(year)).unwrap();
+    assert_eq!(store.hubs().unwrap(), [("first".to_owned(), NOW), ("second".to_owned(), NOW.plus(year))]);
+    assert!(!store.forget("second", NOW).unwrap(), "it was heard since");
+    assert!(!store.forget("third", NOW).unwrap());
+    assert_eq!(store.changes(upto).unwrap().machines, [], "clocks alone say nothing of who lives");
+    assert!(store.forget("first", NOW).unwrap());
+    assert_eq!(store.hubs().unwrap(), [("second".to_owned(), NOW.plus(year))]);
     assert_eq!(store.changes(upto).unwrap().machines, [machine(&*store, "a")]);
     assert_eq!(machine(&*store, "a").presence, Presence::Away { since: NOW });
     assert_eq!(machine(&*store, "b").presence, Presence::Here { hub: "second".to_owned() });

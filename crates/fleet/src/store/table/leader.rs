@@ -23,6 +23,20 @@ pub(in crate::store) fn lead(
     row.map(|mut row| Ok(Term { holder: holder.to_owned(), epoch: row.next(to)? })).transpose()
 }
 
+/// Who leads, and until when.
+pub(in crate::store) fn lease(from: &mut dyn Statements) -> Result<Option<(Term, Millis)>, StoreError> {
+    let row = from.row("SELECT holder, epoch, ends_at FROM lease WHERE holder <> ''", Vec::new())?;
+    row.map(|mut row| Ok((Term { holder: row.next(from)?, epoch: row.next(from)? }, row.next(from)?))).transpose()
+}
+
+/// Ends a term that lasts until then still.
+pub(in crate::store) fn oust(to: &mut dyn Statements, term: &Term, ends_at: Millis) -> Result<bool, StoreError> {
+    let sql = "UPDATE lease SET holder = '', ends_at = 0 WHERE holder = $1 AND epoch = $2 AND ends_at = $3";
+    let mut values = values(term);
+    values.push(ends_at.to_value());
+    Ok(to.once(sql, values)?.changed > 0)
+}
+
 /// Gives it up. A term that is over is no matter.
 pub(in crate::store) fn resign(to: &mut dyn Statements, term: &Term) -> Result<(), StoreError> {
     to.once("UPDATE lease SET holder = '', ends_at = 0 WHERE holder = $1 AND epoch = $2", values(term)).map(drop)
