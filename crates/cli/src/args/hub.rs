@@ -88,7 +88,7 @@ pub(crate) struct Serve {
 
 /// Make another key that signs machines' certificates, by the root's key
 ///
-/// Once in two years at least, and whenever the hub may have been read by others. The hub that serves here takes it at once; one elsewhere, which
+/// Once in two years at least, and whenever the hub may have been read by others: what the key before signed then lets in only machines that are known, with their own keys. The hub that serves here takes it at once; one elsewhere, which
 /// gets a copy of the folder, within ten minutes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RenewIssuing {

@@ -1,7 +1,8 @@
 //! What is sent back, in the forms there are.
 
-use super::listen::UnderWay;
+use super::{listen::UnderWay, shares::Share};
 use crate::protocol::{Refusal, RefusalCode};
+use abide_spec::Name;
 use http_body_util::BodyExt;
 use hyper::{
     Response, StatusCode,
@@ -26,11 +27,13 @@ pub(super) type Answer = Response<Content>;
 /// Why a request isn't granted.
 pub(super) type Refused = Box<Answer>;
 
-/// Its body, which holds its place among the requests that are worked on until it is sent.
+/// Its body, which holds until it is sent what its bytes cost, and that its machine has a request under way.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     left: Bytes,
-    place: Option<OwnedSemaphorePermit>,
+    /// And that its machine is sent one.
+    bytes: Option<(OwnedSemaphorePermit, Share<Name>)>,
+    share: Option<Share<Name>>,
     under_way: Option<UnderWay>,
 }
 
@@ -39,13 +42,24 @@ impl Content {
         Self { left: bytes.into(), ..Self::default() }
     }
 
-    pub(super) fn holding(mut self, place: Option<OwnedSemaphorePermit>) -> Self {
-        self.place = place;
+    /// Holds them as well.
+    pub(super) fn holding(mut self, bytes: (OwnedSemaphorePermit, Share<Name>)) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
+    /// Holds it as well.
+    pub(super) fn of(mut self, share: Option<Share<Name>>) -> Self {
+        self.share = share;
         self
     }
 
     pub(super) fn under_way(mut self, under_way: UnderWay) -> Self {
-        self.under_way = Some(under_way);
+        // What is empty is sent by its head.
+        self.under_way = Some(under_way).filter(|_| !self.left.is_empty());
+        if let Some(under_way) = &mut self.under_way {
+            under_way.advance();
+        }
         self
     }
 }
@@ -57,10 +71,15 @@ impl Body for Content {
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         if this.left.is_empty() {
-            (this.place, this.under_way) = (None, None);
+            (this.bytes, this.share, this.under_way) = (None, None, None);
             return Poll::Ready(None);
         }
+        if let Some(under_way) = &mut this.under_way {
+            under_way.advance();
+        }
         let piece = this.left.split_to(PIECE.min(this.left.len()));
+        // A copy: what of it is still to be sent when this is dropped must not keep all the rest in memory.
+        let piece = Bytes::copy_from_slice(&piece);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

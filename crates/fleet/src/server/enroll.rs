@@ -2,8 +2,9 @@
 
 use super::{
     Inner,
+    admit::{Shown, Signer},
     answer::{Answer, Refused, json, refused},
-    authority::{Identity, has_key},
+    authority::has_key,
     route::Peer,
 };
 use crate::{
@@ -16,12 +17,9 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use ring::digest::{SHA256, digest};
-use std::{sync::atomic::Ordering, time::Instant};
+use std::sync::atomic::Ordering;
 
 pub(super) async fn enroll(inner: &Inner, peer: &Peer, asked: Enroll) -> Result<Answer, Refused> {
-    if !inner.addresses.may(peer.address, Instant::now(), inner.limits.enrolments) {
-        return Err(refused(RefusalCode::Busy, "too many enrolments from this address: try again later"));
-    }
     let bad = |why: String| refused(RefusalCode::BadRequest, why);
     let name: Name = asked.name.parse().map_err(|error| bad(format!("{error}")))?;
     let key = proved(&asked.key, &asked.proof, &asked.possession())?;
@@ -61,19 +59,23 @@ pub(super) async fn enroll(inner: &Inner, peer: &Peer, asked: Enroll) -> Result<
 
 pub(super) async fn renew(
     inner: &Inner,
-    identity: &Identity,
+    Shown { identity, signer, .. }: Shown<'_>,
     machine: &Machine,
     asked: Renew,
 ) -> Result<Answer, Refused> {
     let key = proved(&asked.key, &asked.proof, &asked.possession(identity.name.as_str()))?;
     let serial = serial(inner, &identity.name);
     let name = identity.name.clone();
-    let renewed = inner.with_store(move |store| store.renew(&name, &asked.key, serial)).await?;
-    if !renewed {
-        let why = "this machine was renewed or revoked just now: try again with its newest certificate";
-        return Err(refused(RefusalCode::Unavailable, why));
+    // What another key signed counts only with the machine's own key, which so stays what it is until the new certificate is
+    // shown: should this answer be lost, the machine can ask again. That one is then adopted.
+    if signer == Signer::Present {
+        let renewed = inner.with_store(move |store| store.renew(&name, &asked.key, serial)).await?;
+        if !renewed {
+            let why = "this machine was renewed or revoked just now: try again with its newest certificate";
+            return Err(refused(RefusalCode::Unavailable, why));
+        }
+        inner.roster.wake();
     }
-    inner.roster.wake();
     let recipient = if machine.recipient.is_empty() { &identity.recipient } else { &machine.recipient };
     Ok(json(&issue(inner, &identity.name, &key, recipient, serial)?))
 }

@@ -3,9 +3,12 @@
 use super::{
     Inner,
     authority::{Identity, expires_at},
+    limits::Limits,
     route::{self, Peer},
+    shares::{Share, block},
 };
 use crate::alive;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -13,18 +16,19 @@ use hyper_util::{
 };
 use rustls::pki_types::CertificateDer;
 use std::{
+    collections::BTreeMap,
     convert::Infallible,
     net::IpAddr,
     pin::pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Notify,
+    sync::{Notify, OwnedSemaphorePermit},
     time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -47,42 +51,96 @@ pub(super) struct Use {
     under_way: AtomicUsize,
     /// When a request began or ended last.
     at: Mutex<Instant>,
-    /// Rung when one ended: from then on the connection may be quiet for another time.
-    ended: Notify,
+    sent: Mutex<Sent>,
+    /// Rung when one ended, or begins to be answered: from then on the connection may be quiet for another time.
+    changed: Notify,
+}
+
+/// When a piece of each answer that is being sent was taken last.
+#[derive(Debug, Default)]
+struct Sent {
+    next: u64,
+    taken: BTreeMap<u64, Instant>,
 }
 
 /// A request that is under way until this is dropped.
 #[derive(Debug)]
-pub(super) struct UnderWay(Arc<Use>);
+pub(super) struct UnderWay {
+    on: Arc<Use>,
+    /// The number of its answer, once that is sent.
+    answer: Option<u64>,
+}
+
+/// What becomes of a connection that was quiet for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quiet {
+    /// Nothing is under way: it is told that this is all.
+    Idle,
+    /// Something is, and doesn't go on.
+    Stuck,
+}
 
 impl Use {
     fn new() -> Arc<Self> {
-        Arc::new(Self { under_way: AtomicUsize::new(0), at: Mutex::new(Instant::now()), ended: Notify::new() })
+        Arc::new(Self {
+            under_way: AtomicUsize::new(0),
+            at: Mutex::new(Instant::now()),
+            sent: Mutex::default(),
+            changed: Notify::new(),
+        })
     }
 
     fn begin(self: &Arc<Self>) -> UnderWay {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         self.touch();
-        UnderWay(Arc::clone(self))
+        UnderWay { on: Arc::clone(self), answer: None }
     }
 
     fn touch(&self) {
         *self.at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Until when nothing needs to begin or end, and whether something is under way.
-    fn quiet_until(&self, idle_max: Duration, request_max: Duration) -> (Instant, bool) {
+    fn sent(&self) -> MutexGuard<'_, Sent> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until when it may be quiet, and what becomes of it then.
+    fn quiet_until(&self, limits: &Limits) -> (Instant, Quiet) {
         let at = *self.at.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_used = self.under_way.load(Ordering::Relaxed) > 0;
-        (at + if is_used { request_max } else { idle_max }, is_used)
+        if self.under_way.load(Ordering::Relaxed) == 0 {
+            return (at + limits.patience, Quiet::Idle);
+        }
+        // Whatever else is asked meanwhile, each answer has to be taken.
+        let stalled = self.sent().taken.values().min().map(|taken| *taken + limits.stall);
+        let late = at + limits.wait + limits.request;
+        (stalled.map_or(late, |stalled| stalled.min(late)), Quiet::Stuck)
+    }
+}
+
+impl UnderWay {
+    /// Its answer is sent, and another piece of that is taken.
+    pub(super) fn advance(&mut self) {
+        let mut sent = self.on.sent();
+        let answer = *self.answer.get_or_insert_with(|| {
+            sent.next += 1;
+            sent.next
+        });
+        let is_first = sent.taken.insert(answer, Instant::now()).is_none();
+        drop(sent);
+        if is_first {
+            self.on.changed.notify_one();
+        }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
-        self.0.touch();
-        self.0.ended.notify_one();
+        if let Some(answer) = self.answer {
+            self.on.sent().taken.remove(&answer);
+        }
+        self.on.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.on.touch();
+        self.on.changed.notify_one();
     }
 }
 
@@ -106,8 +164,13 @@ pub(super) async fn accept(inner: &Arc<Inner>, listener: TcpListener) {
             // A handshake's state is much bigger than what is left of it.
             let shaken = Box::pin(shake(&inner, stream)).await;
             if let Some(stream) = shaken {
-                let peer = Arc::new(peer(&stream, address.ip(), is_full));
-                serve(&inner, stream, peer).await;
+                let peer = Arc::new(peer(&inner, &stream, address.ip(), is_full));
+                let stranger = if peer.identity.is_none() { Some(stranger(&inner, &peer)) } else { None };
+                // Who shows no certificate is one of few: all others have to find room.
+                if !matches!(stranger, Some(None)) {
+                    serve(&inner, stream, peer).await;
+                }
+                drop(stranger);
             }
             drop(place);
         });
@@ -133,12 +196,22 @@ async fn shake(inner: &Inner, stream: TcpStream) -> Option<TlsStream<TcpStream>>
     }
 }
 
-fn peer(stream: &TlsStream<TcpStream>, address: IpAddr, is_full: bool) -> Peer {
+/// Room for one without a certificate, if there is any.
+fn stranger(inner: &Inner, peer: &Peer) -> Option<(OwnedSemaphorePermit, Share<IpAddr>)> {
+    let place = Arc::clone(&inner.strangers).try_acquire_owned().ok()?;
+    Some((place, inner.strangers_each.take(&block(peer.address), inner.limits.strangers.1)?))
+}
+
+fn peer(inner: &Inner, stream: &TlsStream<TcpStream>, address: IpAddr, is_full: bool) -> Peer {
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     // The verifier has taken no certificate that names no machine.
     let identity = certificate.and_then(|certificate| Identity::of(certificate).ok());
     let expires_at = certificate.and_then(expires_at);
-    Peer { key: certificate.and_then(point), identity, expires_at, address, is_full }
+    let authority = inner.authority();
+    let signer =
+        certificate.filter(|certificate| authority.has_signed(certificate)).map(|_| authority.issuing_sha256());
+    let key = certificate.and_then(point).map(|key| BASE64_STANDARD.encode(key));
+    Peer { key, identity, expires_at, signer, address, is_full }
 }
 
 /// The public key of a certificate of ours.
@@ -174,10 +247,9 @@ async fn serve(inner: &Arc<Inner>, stream: TlsStream<TcpStream>, peer: Arc<Peer>
         .max_header_list_size(HEADER_BYTES_MAX as u32);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut ending = inner.ending.subscribe();
-    let request_max = inner.limits.wait + inner.limits.request;
     loop {
         // It may be later by the time it comes, and is then looked at again.
-        let (until, _) = used.quiet_until(inner.limits.patience, request_max);
+        let (until, _) = used.quiet_until(&inner.limits);
         tokio::select! {
             ended = &mut connection => {
                 if let Err(error) = ended {
@@ -186,11 +258,11 @@ async fn serve(inner: &Arc<Inner>, stream: TlsStream<TcpStream>, peer: Arc<Peer>
                 return;
             }
             _ = ending.wait_for(|ending| *ending) => break,
-            () = used.ended.notified() => {}
-            () = sleep_until(until) => match used.quiet_until(inner.limits.patience, request_max) {
+            () = used.changed.notified() => {}
+            () = sleep_until(until) => match used.quiet_until(&inner.limits) {
                 (later, _) if later > Instant::now() => {}
-                (_, true) => return,
-                (_, false) => break,
+                (_, Quiet::Stuck) => return,
+                (_, Quiet::Idle) => break,
             },
         }
     }

@@ -10,7 +10,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`authority`], [`tls`] | who is the hub, and who is a machine |
-//! | [`limits`] | how much at once |
+//! | [`limits`], `shares` | how much at once, and of that each |
 //! | `listen`, `route`, `answer` | connections, requests, answers |
 //! | `admit` | whether it is the machine that it says, and the same as before: pure |
 //! | `enroll`, `poll`, `report`, `objects` | what is asked |
@@ -37,6 +37,7 @@ mod report;
 mod roster;
 mod rotation;
 mod route;
+mod shares;
 mod tag;
 pub mod tls;
 
@@ -45,18 +46,21 @@ use crate::{
     store::{Millis, Store, StoreError},
 };
 use abide_reconcile::with_causes;
+use abide_spec::Name;
 use answer::{Refused, refused};
 use authority::{Authority, AuthorityError, Lifetime};
-use limits::{Addresses, Limits};
+use limits::{Buckets, Limits};
 use metrics::Counters;
 use objects::Objects;
 use recorder::Recorder;
 use roster::Roster;
+use shares::Shares;
 use std::{
     fmt, io,
+    net::IpAddr,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 use tls::{Shown, WallClock};
 use tokio::{
@@ -136,7 +140,14 @@ struct Inner {
     roster: Arc<Roster>,
     recorder: Recorder,
     objects: Objects,
-    addresses: Addresses,
+    /// By address.
+    enrolments: Buckets<IpAddr>,
+    /// By machine.
+    reports: Buckets<Name>,
+    shares: Arc<Shares<Name>>,
+    strangers_each: Arc<Shares<IpAddr>>,
+    strangers: Arc<Semaphore>,
+    looked: Mutex<Option<Instant>>,
     connections: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     calls: Arc<Semaphore>,
@@ -167,8 +178,14 @@ impl Server {
             repository,
             roster,
             recorder: recorder.map_err(ServeError::Thread)?,
-            objects: Objects::new(cache),
-            addresses: Addresses::default(),
+            objects: Objects::new(cache, limits.answers),
+            enrolments: Buckets::new(ADDRESSES_MAX),
+            // Of machines there are as many as were let in.
+            reports: Buckets::new(usize::MAX),
+            shares: Arc::default(),
+            strangers_each: Arc::default(),
+            strangers: Arc::new(Semaphore::new(limits.strangers.0)),
+            looked: Mutex::default(),
             connections: Arc::new(Semaphore::new(limits.connections)),
             requests: Arc::new(Semaphore::new(limits.requests)),
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
@@ -216,6 +233,15 @@ impl fmt::Debug for Server {
 impl Inner {
     fn authority(&self) -> Arc<Authority> {
         Arc::clone(&self.authority.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has the repository looked at, unless that was done just now: whoever asks for what isn't there has the forge asked.
+    fn look(&self) {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.is_none_or(|looked| looked.elapsed() >= LOOKS_APART) {
+            *looked = Some(Instant::now());
+            self.repository.wake();
+        }
     }
 
     /// Does something with the store, in a thread that may wait.
@@ -266,6 +292,12 @@ impl Inner {
         read.await.map_err(|error| error.to_string())?.map_err(|error| with_causes(&error))
     }
 }
+
+/// Addresses whose enrolments are counted.
+const ADDRESSES_MAX: usize = 10_000;
+
+/// How far apart two looks at the repository are, beside those of its interval.
+const LOOKS_APART: Duration = Duration::from_secs(3);
 
 /// How often the authority's folder is read.
 const AUTHORITY_AGAIN: Duration = Duration::from_secs(600);

@@ -3,6 +3,8 @@
 use super::{
     Inner,
     answer::{Answer, Refused, frames, refused},
+    route::TURN,
+    shares::Shares,
 };
 use crate::{
     protocol::{
@@ -12,6 +14,7 @@ use crate::{
     trust::{self, NoWay},
 };
 use abide_git::{Oid, Repository, cache};
+use abide_spec::Name;
 use flate2::{Compression, write::GzEncoder};
 use std::{
     io::{self, Write},
@@ -20,21 +23,37 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
-/// Readers at once: each may hold an answer of the greatest size.
+/// Readers at once.
 const READERS_MAX: usize = 8;
 
 /// Ways between commits of which is remembered what helps on them.
-const WAYS_MAX: usize = 64;
+const HELPS_MAX: usize = 64;
+
+/// Ways that are remembered with their commits, and commits of such a one: some megabytes in all.
+const WAYS_MAX: usize = 8;
+const WAY_COMMITS_MAX: usize = 50_000;
+
+/// That something isn't here yet is believed for so long, as many ask for the same: less than after what each looks again.
+const NOT_YET: Duration = Duration::from_millis(900);
+
+/// What bytes of answers are counted in.
+const UNIT: usize = 1 << 10;
 
 /// The cache, read in threads that may wait.
 #[derive(Debug)]
 pub(super) struct Objects {
     folder: PathBuf,
     readers: Arc<Semaphore>,
+    helps: Arc<Helps>,
     ways: Arc<Ways>,
+    /// What may be made and sent at once, in units.
+    room: Arc<Semaphore>,
+    answers: Arc<Shares<Name>>,
+    answers_each: usize,
     pub(super) bytes: AtomicU64,
 }
 
@@ -42,7 +61,18 @@ pub(super) struct Objects {
 type Way = (Option<ObjectId>, ObjectId);
 
 /// What helped on the last ones that were gone, the newest first.
-type Ways = Mutex<Vec<(Way, Arc<Help>)>>;
+type Helps = Mutex<Vec<(Way, Found)>>;
+
+/// The last ways that were shown, by where they come from, the newest first.
+type Ways = Mutex<Vec<(Oid, Arc<[Oid]>)>>;
+
+/// What was found out about a way.
+#[derive(Clone, Debug)]
+enum Found {
+    Help(Arc<Help>),
+    /// At that time it couldn't be gone yet.
+    NotYet(Instant),
+}
 
 /// What helps a machine on its way. It believes nothing of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,8 +117,18 @@ impl From<io::Error> for NotRead {
 }
 
 impl Objects {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, readers: Arc::new(Semaphore::new(READERS_MAX)), ways: Arc::default(), bytes: AtomicU64::new(0) }
+    /// `answers` are bytes of all answers at once, and how many answers each machine may have.
+    pub(super) fn new(folder: PathBuf, (bytes, answers_each): (usize, usize)) -> Self {
+        Self {
+            folder,
+            readers: Arc::new(Semaphore::new(READERS_MAX)),
+            helps: Arc::default(),
+            ways: Arc::default(),
+            room: Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))),
+            answers: Arc::default(),
+            answers_each,
+            bytes: AtomicU64::new(0),
+        }
     }
 
     async fn read<T: Send + 'static>(
@@ -110,49 +150,81 @@ impl Objects {
     /// process has so far. What can't be found out is left out.
     pub(super) async fn help(&self, fleet: &str, from: Option<ObjectId>, to: ObjectId) -> Option<Arc<Help>> {
         let way = (from, to);
-        if let Some(help) = known(&self.ways, way) {
-            return Some(help);
+        if let Some(found) = known(&self.helps, way) {
+            return found.help();
         }
-        let (ways, directory, fleet) = (Arc::clone(&self.ways), self.folder.clone(), fleet.to_owned());
+        let (helps, directory, fleet) = (Arc::clone(&self.helps), self.folder.clone(), fleet.to_owned());
         let read = self.read(move |repository| {
             // Many machines go the same way at once, and one of them found out.
-            if let Some(help) = known(&ways, way) {
-                return Ok(Some(help));
+            if let Some(found) = known(&helps, way) {
+                return Ok(found.help());
             }
             let rotations = from.map(|from| super::rotation::between(repository, from, to));
             let rotations = rotations.transpose().ok().flatten().unwrap_or_default();
-            let Some(help) = super::tag::of(repository, &directory, &fleet, way, rotations) else { return Ok(None) };
-            let (help, mut ways) = (Arc::new(help), ways.lock().unwrap_or_else(PoisonError::into_inner));
-            ways.truncate(WAYS_MAX - 1);
-            ways.insert(0, (way, Arc::clone(&help)));
-            Ok(Some(help))
+            let help = super::tag::of(repository, &directory, &fleet, way, rotations);
+            let found = help.map_or_else(|| Found::NotYet(Instant::now()), |help| Found::Help(Arc::new(help)));
+            let mut helps = helps.lock().unwrap_or_else(PoisonError::into_inner);
+            helps.retain(|(other, _)| *other != way);
+            helps.truncate(HELPS_MAX - 1);
+            helps.insert(0, (way, found.clone()));
+            Ok(found.help())
         });
         read.await.unwrap_or_else(|_| Some(Arc::default()))
     }
 }
 
-fn known(ways: &Ways, way: Way) -> Option<Arc<Help>> {
-    let ways = ways.lock().unwrap_or_else(PoisonError::into_inner);
-    ways.iter().find(|(known, _)| *known == way).map(|(_, help)| Arc::clone(help))
+impl Found {
+    fn help(self) -> Option<Arc<Help>> {
+        match self {
+            Self::Help(help) => Some(help),
+            Self::NotYet(_) => None,
+        }
+    }
+}
+
+fn known(helps: &Helps, way: Way) -> Option<Found> {
+    let helps = helps.lock().unwrap_or_else(PoisonError::into_inner);
+    let (_, found) = helps.iter().find(|(known, _)| *known == way)?;
+    let is_old = matches!(found, Found::NotYet(at) if at.elapsed() >= NOT_YET);
+    (!is_old).then(|| found.clone())
+}
+
+/// The way from one commit to another, which may be the rest of one that was shown just now.
+fn way(ways: &Ways, repository: &Repository, from: Oid, to: Oid) -> Result<Arc<[Oid]>, NoWay> {
+    let shown = |(begin, way): &(Oid, Arc<[Oid]>)| {
+        let rest = way.iter().position(|commit| *commit == to).filter(|_| *begin == from)?;
+        Some(if rest == 0 { Arc::clone(way) } else { Arc::from(&way[rest..]) })
+    };
+    if let Some(way) = ways.lock().unwrap_or_else(PoisonError::into_inner).iter().find_map(shown) {
+        return Ok(way);
+    }
+    let way: Arc<[Oid]> = trust::way(repository, from, to)?.into();
+    if way.len() <= WAY_COMMITS_MAX {
+        let mut ways = ways.lock().unwrap_or_else(PoisonError::into_inner);
+        ways.truncate(WAYS_MAX - 1);
+        ways.insert(0, (from, Arc::clone(&way)));
+    }
+    Ok(way)
 }
 
 /// How one commit leads to another.
-pub(super) async fn chain(inner: &Inner, asked: Chain, is_gzip: bool) -> Result<Answer, Refused> {
+pub(super) async fn chain(inner: &Inner, machine: &Name, asked: Chain, is_gzip: bool) -> Result<Answer, Refused> {
+    let ways = Arc::clone(&inner.objects.ways);
     let read = move |repository: &Repository| {
         let mut sent = Sent::new(is_gzip);
-        let way = trust::way(repository, oid(asked.from), oid(asked.to));
-        for id in way.map_err(|why| NotRead::no_way(why, asked.to))?.into_iter().take(CHAIN_MAX) {
-            if !sent.add(repository, id)? {
+        let way = way(&ways, repository, oid(asked.from), oid(asked.to));
+        for id in way.map_err(|why| NotRead::no_way(why, asked.to))?.iter().take(CHAIN_MAX) {
+            if !sent.add(repository, *id)? {
                 break;
             }
         }
         sent.finish()
     };
-    answer(inner, inner.objects.read(read).await, is_gzip)
+    answer(inner, machine, read, is_gzip).await
 }
 
 /// Objects by their names.
-pub(super) async fn objects(inner: &Inner, asked: Wanted, is_gzip: bool) -> Result<Answer, Refused> {
+pub(super) async fn objects(inner: &Inner, machine: &Name, asked: Wanted, is_gzip: bool) -> Result<Answer, Refused> {
     if asked.want.len() > OBJECTS_MAX {
         let why = format!("at most {OBJECTS_MAX} objects are asked for at once");
         return Err(refused(RefusalCode::BadRequest, why));
@@ -173,17 +245,40 @@ pub(super) async fn objects(inner: &Inner, asked: Wanted, is_gzip: bool) -> Resu
             _ => sent.finish(),
         }
     };
-    answer(inner, inner.objects.read(read).await, is_gzip)
+    answer(inner, machine, read, is_gzip).await
 }
 
-fn answer(inner: &Inner, read: Result<Vec<u8>, NotRead>, is_gzip: bool) -> Result<Answer, Refused> {
-    match read {
-        Ok(bytes) => {
-            inner.objects.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            Ok(frames(bytes, is_gzip))
+/// Makes an answer when there is room for the greatest one, and keeps of that what it takes until it is sent.
+async fn answer(
+    inner: &Inner,
+    machine: &Name,
+    read: impl FnOnce(&Repository) -> Result<Vec<u8>, NotRead> + Send + 'static,
+    is_gzip: bool,
+) -> Result<Answer, Refused> {
+    let objects = &inner.objects;
+    let full = || refused(RefusalCode::Unavailable, "this hub sends as much as it can hold: try again later");
+    let Some(share) = objects.answers.take(machine, objects.answers_each) else {
+        let why = "this machine is being sent as many answers as it may have at once: take these first";
+        return Err(refused(RefusalCode::Busy, why));
+    };
+    let room = timeout(TURN, Arc::clone(&objects.room).acquire_many_owned(units(ANSWER_BYTES_MAX))).await;
+    let Ok(Ok(mut room)) = room else { return Err(full()) };
+    match objects.read(read).await {
+        Ok(mut bytes) => {
+            bytes.shrink_to_fit();
+            let (has, needs) = (room.num_permits(), units(bytes.len()) as usize);
+            if needs > has {
+                // One object may be greater than an answer should be. Who waited here for more would wait for himself.
+                let more = Arc::clone(&objects.room).try_acquire_many_owned(units(bytes.len() - has * UNIT));
+                room.merge(more.map_err(|_| full())?);
+            } else {
+                drop(room.split(has - needs));
+            }
+            objects.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            Ok(frames(bytes, is_gzip).map(|content| content.holding((room, share))))
         }
         Err(NotRead::Missing(id)) => {
-            inner.repository.wake();
+            inner.look();
             Err(refused(RefusalCode::Missing, format!("{id} isn't here, or not yet: has it been pushed?")))
         }
         Err(NotRead::NoDescendant) => Err(refused(
@@ -195,6 +290,11 @@ fn answer(inner: &Inner, read: Result<Vec<u8>, NotRead>, is_gzip: bool) -> Resul
             Err(refused(RefusalCode::Unavailable, "the hub can't read its objects just now: try again later"))
         }
     }
+}
+
+/// So many bytes in units, and no half ones.
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
 }
 
 /// What is sent, up to its bound.

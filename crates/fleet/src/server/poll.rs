@@ -2,7 +2,7 @@
 
 use super::{
     Inner,
-    admit::{self, Session, session},
+    admit::{self, Admission, Session, Shown, session},
     answer::{Answer, Refused, json, nothing, refused},
     authority::Identity,
     objects::Help,
@@ -32,11 +32,12 @@ const SESSION_CHARS_MAX: usize = 64;
 
 pub(super) async fn poll(
     inner: &Arc<Inner>,
-    identity: &Identity,
+    shown: Shown<'_>,
     machine: Arc<Machine>,
     asked: Poll,
     place: Place,
 ) -> Result<Answer, Refused> {
+    let identity = shown.identity;
     if asked.protocol == 0 || asked.protocol > PROTOCOL || asked.protocol + 1 < PROTOCOL {
         let why = format!(
             "this hub speaks version {PROTOCOL} of the protocol and the one before, and {} asks in version {}: use a release of abide that is closer to the hub's",
@@ -56,7 +57,7 @@ pub(super) async fn poll(
     let Some(visit) = inner.roster.enter(&identity.name) else { return Ok(nothing()) };
     record(inner, here(&machine, &asked.session, &inner.hub)).await?;
     drop(place);
-    news(inner, identity, &asked, until, &visit).await
+    news(inner, shown, &asked, until, &visit).await
 }
 
 /// What has to be written before a machine is served: nothing, as a rule.
@@ -80,23 +81,23 @@ pub(super) async fn record(inner: &Inner, facts: Vec<Fact>) -> Result<(), Refuse
 }
 
 /// Waits until there is a target that the machine doesn't know.
-async fn news(
-    inner: &Inner,
-    identity: &Identity,
-    asked: &Poll,
-    until: Instant,
-    visit: &Visit,
-) -> Result<Answer, Refused> {
+async fn news(inner: &Inner, shown: Shown<'_>, asked: &Poll, until: Instant, visit: &Visit) -> Result<Answer, Refused> {
+    let identity = shown.identity;
     let name = &identity.name;
     let mut ending = inner.ending.subscribe();
+    // It was written just now that it is here, if that wasn't known; what was written comes back in a moment.
+    let mut said = Instant::now();
     loop {
         let mut look_again = until;
         let mut notified = pin!(visit.news.notified());
         // From here on nothing that is written is missed.
         notified.as_mut().enable();
         let Some(machine) = inner.roster.known(name) else { return Ok(nothing()) };
-        if let admit::Admission::Refused(code, why) = admit::admit(identity, &identity.fleet, Some(&machine)) {
-            return Err(refused(code, why));
+        match admit::admit(shown, &identity.fleet, Some(&machine)) {
+            Admission::Known | Admission::Adopt => {}
+            // It was renewed, and asks with its new certificate by now.
+            Admission::Doubted => return Ok(nothing()),
+            Admission::Refused(code, why) => return Err(refused(code, why)),
         }
         // Its agent was started again: nobody reads this any more, or else it will be told when it asks the next time.
         if session(&machine, &asked.session) == Session::Earlier {
@@ -105,8 +106,11 @@ async fn news(
         // It was held to be away, by mistake or on its way here: so it counts for nobody until that is put right, and is told
         // nothing before.
         if matches!(machine.presence, Presence::Away { .. }) {
-            record(inner, vec![Fact::Here { name: name.clone(), hub: inner.hub.clone() }]).await?;
-            look_again = Instant::now() + LOOK_AGAIN;
+            if Instant::now() >= said + LOOK_AGAIN {
+                record(inner, vec![Fact::Here { name: name.clone(), hub: inner.hub.clone() }]).await?;
+                said = Instant::now();
+            }
+            look_again = said + LOOK_AGAIN;
         } else if let Some(target) = machine.target.as_ref().filter(|target| Some(target.number) != asked.knows) {
             let from = machine.reported.as_ref().and_then(|reported| reported.report.in_force);
             if let Some(help) = inner.objects.help(&identity.fleet, from, target.commit).await {
@@ -116,7 +120,7 @@ async fn news(
                 return Ok(json(&Target { number, commit, tag, rotations, spread }));
             }
             tracing::debug!(machine = name.as_str(), commit = %target.commit, "what it needs isn't here yet");
-            inner.repository.wake();
+            inner.look();
             // No row changes when it comes.
             look_again = Instant::now() + LOOK_AGAIN;
         }

@@ -10,13 +10,22 @@ use crate::{
     protocol::{HAPPENINGS_MAX, MachineState, RefusalCode, Report, TROUBLES_MAX},
     store::{Fact, Machine, Millis},
 };
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+/// Reports of one machine at once, and a second: each is a row that is written, and read by every process.
+const REPORTS: (u32, u32) = (60, 1);
 
 /// Takes it, and answers when it is written.
 pub(super) async fn report(inner: &Inner, machine: &Machine, report: Report) -> Result<Answer, Refused> {
     if report.troubles.len() > TROUBLES_MAX || report.happened.len() > HAPPENINGS_MAX {
         let why = format!("a report has at most {TROUBLES_MAX} troubles and {HAPPENINGS_MAX} happenings");
         return Err(refused(RefusalCode::BadRequest, why));
+    }
+    if !inner.reports.may(machine.name.clone(), Instant::now(), REPORTS) {
+        return Err(refused(RefusalCode::Busy, "this machine says more than is written: tell the rest later"));
     }
     inner.counters.reports.fetch_add(1, Ordering::Relaxed);
     let is_heard = match session(machine, &report.session) {

@@ -2,16 +2,17 @@
 
 use super::{
     Inner,
-    admit::{Admission, admit},
+    admit::{self, Admission, Shown, Signer, admit},
     answer::{self, Answer, Refused, refused, refused_as},
     authority::Identity,
     enroll, objects, openapi, poll, report,
+    shares::{Share, block},
 };
 use crate::{
     protocol::{REQUEST_BYTES_MAX, RefusalCode},
     store::{Machine, Millis, NewMachine},
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
+use abide_spec::Name;
 use hyper::{
     Method, Request, StatusCode,
     body::{Bytes, Incoming},
@@ -21,22 +22,27 @@ use serde::de::DeserializeOwned;
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 /// For how long a request waits for its turn.
-const TURN: Duration = Duration::from_secs(2);
+pub(super) const TURN: Duration = Duration::from_secs(2);
+
+/// Of an enrolment: anybody may send one.
+const ENROLMENT_BYTES_MAX: usize = 16 << 10;
 
 /// Who is at the other end of a connection.
 #[derive(Debug)]
 pub(super) struct Peer {
     /// As its certificate says, if it showed one.
     pub(super) identity: Option<Identity>,
-    /// That certificate's public key.
-    pub(super) key: Option<Vec<u8>>,
+    /// That certificate's public key, as [`Machine::key`].
+    pub(super) key: Option<String>,
     /// Until when that is good: milliseconds since 1970.
     pub(super) expires_at: Option<i64>,
+    /// The issuing key that signed it, if that was the present one when it was shown.
+    pub(super) signer: Option<[u8; 32]>,
     pub(super) address: IpAddr,
     /// It came when there were nearly too many.
     pub(super) is_full: bool,
@@ -77,31 +83,53 @@ async fn granted(inner: &Arc<Inner>, peer: &Peer, request: Request<Incoming>) ->
     if peer.is_full {
         return Err(refused(RefusalCode::Unavailable, "this hub has as many machines as it can: try again later"));
     }
+    let is_enrolment = path == "/v1/enroll";
+    let share = share(inner, peer, is_enrolment)?;
+    // It comes before it takes a place: who sends slowly keeps nobody else out.
+    let is_gzip = takes_gzip(&request);
+    let body = body(inner, request, if is_enrolment { ENROLMENT_BYTES_MAX } else { REQUEST_BYTES_MAX }).await?;
     let place = timeout(TURN, Arc::clone(&inner.requests).acquire_owned()).await;
     let Ok(Ok(place)) = place else {
         return Err(refused(RefusalCode::Unavailable, "this hub has too much to do: try again later"));
     };
-    let is_gzip = takes_gzip(&request);
-    let body = timeout(inner.limits.patience, answer::read(request.into_body(), REQUEST_BYTES_MAX)).await;
-    let Some(body) = body.map_err(|_| refused_as(StatusCode::REQUEST_TIMEOUT, "the request didn't come to its end"))?
-    else {
-        let why = format!("a request has at most {REQUEST_BYTES_MAX} bytes");
-        return Err(refused_as(StatusCode::PAYLOAD_TOO_LARGE, why));
-    };
-    if path == "/v1/enroll" {
-        return Ok(enroll::enroll(inner, peer, parse(&body)?).await?.map(|content| content.holding(Some(place))));
+    if is_enrolment {
+        return enroll::enroll(inner, peer, parse(&body)?).await;
     }
-    let (identity, machine) = admitted(inner, peer, path == "/v1/renew").await?;
-    if path == "/v1/poll" {
-        return poll::poll(inner, identity, machine, parse(&body)?, place).await;
-    }
+    let (shown, machine) = admitted(inner, peer, path == "/v1/renew").await?;
     let answer = match path.as_str() {
-        "/v1/renew" => enroll::renew(inner, identity, &machine, parse(&body)?).await,
+        "/v1/poll" => poll::poll(inner, shown, machine, parse(&body)?, place).await,
+        "/v1/renew" => enroll::renew(inner, shown, &machine, parse(&body)?).await,
         "/v1/report" => report::report(inner, &machine, parse(&body)?).await,
-        "/v1/chain" => objects::chain(inner, parse(&body)?, is_gzip).await,
-        _ => objects::objects(inner, parse(&body)?, is_gzip).await,
+        "/v1/chain" => objects::chain(inner, &machine.name, parse(&body)?, is_gzip).await,
+        _ => objects::objects(inner, &machine.name, parse(&body)?, is_gzip).await,
     }?;
-    Ok(answer.map(|content| content.holding(Some(place))))
+    Ok(answer.map(|content| content.of(share)))
+}
+
+/// What who asks has of all that may be under way, before anything of it is read.
+fn share(inner: &Inner, peer: &Peer, is_enrolment: bool) -> Result<Option<Share<Name>>, Refused> {
+    if is_enrolment {
+        if !inner.enrolments.may(block(peer.address), Instant::now(), inner.limits.enrolments) {
+            return Err(refused(RefusalCode::Busy, "too many enrolments from this address: try again later"));
+        }
+        return Ok(None);
+    }
+    let name = &identity(peer)?.name;
+    let share = inner.shares.take(name, inner.limits.requests_each);
+    let busy = || refused(RefusalCode::Busy, "this machine has as many requests under way as it may: try again later");
+    share.map(Some).ok_or_else(busy)
+}
+
+async fn body(inner: &Inner, request: Request<Incoming>, most: usize) -> Result<Bytes, Refused> {
+    let body = timeout(inner.limits.patience, answer::read(request.into_body(), most)).await;
+    let late = |_| refused_as(StatusCode::REQUEST_TIMEOUT, "the request didn't come to its end");
+    let big = || refused_as(StatusCode::PAYLOAD_TOO_LARGE, format!("a request has at most {most} bytes"));
+    body.map_err(late)?.ok_or_else(big)
+}
+
+fn identity(peer: &Peer) -> Result<&Identity, Refused> {
+    let why = "this needs a machine's certificate: enrol it with `abide enroll`";
+    peer.identity.as_ref().ok_or_else(|| refused(RefusalCode::Unknown, why))
 }
 
 /// The place among those that are worked on: what waits gives it back.
@@ -137,10 +165,8 @@ async fn admitted<'a>(
     inner: &Arc<Inner>,
     peer: &'a Peer,
     is_renewal: bool,
-) -> Result<(&'a Identity, Arc<Machine>), Refused> {
-    let Some(identity) = &peer.identity else {
-        return Err(refused(RefusalCode::Unknown, "this needs a machine's certificate: enrol it with `abide enroll`"));
-    };
+) -> Result<(Shown<'a>, Arc<Machine>), Refused> {
+    let identity = identity(peer)?;
     let now = inner.clock.now();
     if !is_renewal && peer.expires_at.is_none_or(|end| now > end) {
         let why = format!("the certificate of {} has expired: renew it", identity.name.as_str());
@@ -148,21 +174,25 @@ async fn admitted<'a>(
     }
     let authority = inner.authority();
     let known = inner.roster.known(&identity.name);
-    match (admit(identity, authority.fleet(), known.as_deref()), known) {
-        (Admission::Known, Some(machine)) => return Ok((identity, machine)),
+    // What was signed by another key than there is now may be from before that was stolen, or by who stole it.
+    let is_present = peer.signer == Some(authority.issuing_sha256());
+    let signer = if is_present { Signer::Present } else { Signer::Other };
+    let shown = Shown { identity, key: peer.key.as_deref().unwrap_or_default(), signer };
+    match (admit(shown, authority.fleet(), known.as_deref()), known) {
+        (Admission::Known, Some(machine)) => return Ok((shown, machine)),
         (Admission::Refused(code, why), _) => return Err(refused(code, why)),
-        (Admission::Known | Admission::Adopt, _) => {}
+        (Admission::Known | Admission::Adopt | Admission::Doubted, _) => {}
     }
     // Another process of this hub may just have written what isn't known here yet, so the store itself is asked.
     let new = NewMachine {
         name: identity.name.clone(),
-        key: BASE64_STANDARD.encode(peer.key.as_deref().unwrap_or_default()),
+        key: shown.key.to_owned(),
         serial: identity.serial,
         recipient: identity.recipient.clone(),
     };
     let machine = inner
         .with_store(move |store| {
-            if store.adopt(&new, Millis(now))? {
+            if is_present && store.adopt(&new, Millis(now))? {
                 tracing::info!(
                     machine = new.name.as_str(),
                     "a machine shows that it is newer than what is known of it: it is taken as such"
@@ -174,9 +204,10 @@ async fn admitted<'a>(
     let Some(machine) = machine else {
         return Err(refused(RefusalCode::Unknown, format!("there is no machine {}", identity.name.as_str())));
     };
-    inner.roster.apply(vec![machine.clone()], std::time::Instant::now());
-    match admit(identity, authority.fleet(), Some(&machine)) {
+    inner.roster.apply(vec![machine.clone()], Instant::now());
+    match admit(shown, authority.fleet(), Some(&machine)) {
         Admission::Refused(code, why) => Err(refused(code, why)),
-        Admission::Known | Admission::Adopt => Ok((identity, Arc::new(machine))),
+        Admission::Doubted => Err(refused(RefusalCode::Unknown, admit::doubted(identity.name.as_str()))),
+        Admission::Known | Admission::Adopt => Ok((shown, Arc::new(machine))),
     }
 }

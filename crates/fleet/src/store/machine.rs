@@ -13,8 +13,9 @@ const EARLIER_MAX: usize = 8;
 const MESSAGE_CHARS_MAX: usize = 500;
 /// By so much may the clock of a hub that is no more have been ahead: ten minutes, in milliseconds.
 const AHEAD_MAX: u64 = 10 * 60 * 1_000;
-/// States of units that a report counts.
+/// States of units that a report counts, and characters of one.
 const STATES_MAX: usize = 16;
+const STATE_CHARS_MAX: usize = 32;
 
 /// A machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,7 +200,7 @@ impl Standing {
 
 impl Machine {
     /// One that has just come.
-    pub(super) fn new(new: &NewMachine, labels: BTreeMap<String, String>, now: Millis) -> Self {
+    pub(crate) fn new(new: &NewMachine, labels: BTreeMap<String, String>, now: Millis) -> Self {
         Self {
             name: new.name.clone(),
             key: new.key.clone(),
@@ -341,11 +342,38 @@ fn bounded(report: &Report) -> Report {
     for text in texts.chain([&mut kept.message, &mut kept.session, &mut kept.version]) {
         cut(text);
     }
+    kept.units = kept.units.into_iter().map(|(state, count)| (word(state), count)).collect();
     kept
 }
 
-/// Cuts it to what is kept of a sentence.
+/// A state of units, of which a few letters are kept.
+fn word(mut state: String) -> String {
+    if let Some((end, _)) = state.char_indices().nth(STATE_CHARS_MAX) {
+        state.truncate(end);
+    }
+    cut(&mut state);
+    state
+}
+
+/// Whether a terminal does something else at it than show it: it obeys it, or shows what follows in another order.
+fn is_order(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Makes it what is kept of a sentence: of so many characters, each of which is only shown.
 pub(super) fn cut(text: &mut String) {
+    if text.contains(is_order) {
+        let shown = |c: char| {
+            if c.is_ascii_whitespace() {
+                ' '
+            } else if is_order(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        };
+        *text = text.chars().map(shown).collect();
+    }
     if let Some((end, _)) = text.char_indices().nth(MESSAGE_CHARS_MAX) {
         text.truncate(end);
         text.push('…');

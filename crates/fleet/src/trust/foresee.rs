@@ -13,7 +13,8 @@ use super::{
 use crate::protocol::{CHAIN_MAX, Frame, ObjectId, ObjectKind, Refusal, RefusalCode, Target};
 use abide_git::{Oid, Repository, cache};
 use abide_reconcile::{Attend, Progress};
-use std::path::Path;
+use git2::Sort;
+use std::{collections::HashMap, iter, path::Path};
 
 /// Why there is no way from one commit to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,29 +33,46 @@ impl From<abide_git::Error> for NoWay {
     }
 }
 
+/// Commits that are looked at for a way: as many as a history of a hundred years with one an hour.
+const WALKED_MAX: usize = 1_000_000;
+
 /// The commits from `to` on, each a parent of the one before, up to a child of `from`.
 pub fn way(repository: &Repository, from: Oid, to: Oid) -> Result<Vec<Oid>, NoWay> {
-    let mut at = to;
-    if repository.find_commit(at).is_err() {
+    if repository.find_commit(to).is_err() {
         return Err(NoWay::Missing);
     }
-    let mut way = Vec::new();
-    if at == from {
-        return Ok(way);
+    if to == from {
+        return Ok(Vec::new());
     }
-    if repository.find_commit(from).is_err() || !repository.graph_descendant_of(at, from)? {
+    if repository.find_commit(from).is_err() {
         return Err(NoWay::NoDescendant);
     }
-    loop {
-        way.push(at);
-        let parents: Vec<Oid> = repository.find_commit(at)?.parent_ids().collect();
-        if parents.contains(&from) {
-            return Ok(way);
+    let next = next(repository, from, to)?;
+    let step = |at: &Oid| next.get(at).copied().filter(|next| *next != from);
+    if next.contains_key(&to) { Ok(iter::successors(Some(to), step).collect()) } else { Err(NoWay::NoDescendant) }
+}
+
+/// For each commit between that leads to `from`, which of its parents does. One walk finds all of them, however many merges
+/// there are.
+fn next(repository: &Repository, from: Oid, to: Oid) -> Result<HashMap<Oid, Oid>, NoWay> {
+    let mut walk = repository.revwalk()?;
+    walk.push(to)?;
+    walk.hide(from)?;
+    // Parents first.
+    walk.set_sorting(Sort::TOPOLOGICAL | Sort::REVERSE)?;
+    let mut next = HashMap::new();
+    for (walked, commit) in walk.enumerate() {
+        if walked >= WALKED_MAX {
+            return Err(NoWay::Failed(format!("{to} is more than {WALKED_MAX} commits from {from}")));
         }
-        let leads =
-            |parent: &&Oid| parents.len() == 1 || matches!(repository.graph_descendant_of(**parent, from), Ok(true));
-        at = *parents.iter().find(leads).ok_or(NoWay::NoDescendant)?;
+        let commit = commit?;
+        let parents: Vec<Oid> = repository.find_commit(commit)?.parent_ids().collect();
+        let direct = parents.iter().find(|parent| **parent == from);
+        if let Some(parent) = direct.or_else(|| parents.iter().find(|parent| next.contains_key(*parent))) {
+            next.insert(commit, *parent);
+        }
     }
+    Ok(next)
 }
 
 /// Whether a machine that is on `from` would take the target, by the cache below `directory`: one that is new, if there is no

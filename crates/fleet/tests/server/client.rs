@@ -24,7 +24,7 @@ use rustls::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub(crate) const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 
@@ -109,6 +109,34 @@ enum Sender {
     Two(http2::SendRequest<Full<Bytes>>),
 }
 
+/// The stream of a connection.
+pub(crate) async fn stream(
+    address: SocketAddr,
+    root: &CertificateDer<'static>,
+    keys: Option<&Keys>,
+    http: Http,
+    clock: WallClock,
+) -> io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let builder = ClientConfig::builder_with_details(Arc::new(default_provider()), Arc::new(clock))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut config = match keys {
+        None => builder.with_no_client_auth(),
+        Some(keys) => {
+            let chain = CertificateDer::pem_slice_iter(keys.chain.as_bytes()).collect::<Result<_, _>>().unwrap();
+            let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(keys.document.clone()));
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    config.alpn_protocols = vec![if http == Http::One { b"http/1.1".to_vec() } else { b"h2".to_vec() }];
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
+
 /// A connection.
 pub(crate) struct Client(Sender);
 
@@ -120,24 +148,7 @@ impl Client {
         http: Http,
         clock: WallClock,
     ) -> io::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add(root.clone()).unwrap();
-        let builder = ClientConfig::builder_with_details(Arc::new(default_provider()), Arc::new(clock))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let mut config = match keys {
-            None => builder.with_no_client_auth(),
-            Some(keys) => {
-                let chain = CertificateDer::pem_slice_iter(keys.chain.as_bytes()).collect::<Result<_, _>>().unwrap();
-                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(keys.document.clone()));
-                builder.with_client_auth_cert(chain, key).unwrap()
-            }
-        };
-        config.alpn_protocols = vec![if http == Http::One { b"http/1.1".to_vec() } else { b"h2".to_vec() }];
-        let stream = TcpStream::connect(address).await?;
-        let name = ServerName::try_from("localhost").unwrap();
-        let stream = TokioIo::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await?);
+        let stream = TokioIo::new(stream(address, root, keys, http, clock).await?);
         Ok(Self(match http {
             Http::One => {
                 let (sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;

@@ -192,3 +192,42 @@ async fn only_our_own_are_met() {
         assert_eq!(client.post(path, &poll("a", None, 0)).await.code(), RefusalCode::Unknown, "{path}");
     }
 }
+
+/// Who stole an issuing key can make a certificate for every name. Once there is another one, that helps him no more; and the
+/// machines go over to it by themselves.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stolen_issuing_key_signed_is_taken_no_more() {
+    let rig = Rig::new().await;
+    let keys = rig.enrolled("till-1").await;
+    let stolen = rig.server.authority();
+    let folder = rig.authority();
+    Authority::renew_issuing(&folder, &folder.join("root.key"), rig.now().0).unwrap();
+    // A process that is started takes what is there now.
+    let mut rig = rig.again("store.db").await;
+    for name in ["till-1", "till-2"] {
+        let mut thief = Keys::new();
+        let point = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, &thief.public).unwrap();
+        thief.chain = stolen.issue(name, &point, RECIPIENT, rig.now().0 + DAY, rig.now().0).unwrap().chain;
+        rig.pass(2 * DAY);
+        let mut client = rig.client(&thief, Http::Two).await;
+        for path in ["/v1/poll", "/v1/renew", "/v1/report", "/v1/objects", "/v1/chain"] {
+            assert_eq!(client.post(path, &poll("a", None, 0)).await.code(), RefusalCode::Unknown, "{path} of {name}");
+        }
+    }
+    assert!(rig.store.machine(&Name::new("till-2").unwrap()).unwrap().is_none());
+    let serial = rig.machine("till-1").serial;
+
+    let mut client = rig.client(&keys, Http::Two).await;
+    assert_eq!(client.post("/v1/poll", &poll("a", None, 0)).await.status, StatusCode::NO_CONTENT, "it has that key");
+    let mut renewed = Keys::new();
+    client.post("/v1/renew", &renewed.renew("till-1")).await.json::<Issued>();
+    // That answer got lost, so it asks again.
+    let mut client = rig.client(&keys, Http::Two).await;
+    renewed.chain = client.post("/v1/renew", &renewed.renew("till-1")).await.json::<Issued>().chain;
+    assert_eq!(rig.machine("till-1").serial, serial);
+    let answer = rig.client(&renewed, Http::One).await.post("/v1/poll", &poll("a", None, 0)).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    assert_eq!(rig.machine("till-1").key, renewed.public);
+    assert_eq!(client.post("/v1/poll", &poll("a", None, 0)).await.code(), RefusalCode::Unknown, "it has a newer one");
+    rig.end().await;
+}

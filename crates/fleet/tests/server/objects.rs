@@ -57,6 +57,11 @@ async fn how_one_commit_leads_to_another_is_shown() {
         assert_eq!(answer.headers.contains_key("retry-after"), code == RefusalCode::Missing);
     }
     assert_eq!(rig.looks.load(Ordering::Relaxed), looks + 1, "what may have been pushed just now is looked for");
+    for n in 0..20 {
+        client.post("/v1/objects", &Objects { want: vec![ObjectId([n; 20])] }).await;
+    }
+    let looks = rig.looks.load(Ordering::Relaxed) - looks;
+    assert!(looks < 20, "nobody has the forge asked without a pause: {looks} looks");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,4 +108,27 @@ async fn one_answer_has_a_bound_and_at_least_one_object() {
     assert_eq!(ids(&read_frames(&answer.body[..], ANSWER_BYTES_MAX).unwrap()), blobs[..2]);
     let answer = client.post("/v1/objects", &Objects { want: want.split_off(2) }).await;
     assert_eq!(ids(&read_frames(&answer.body[..], ANSWER_BYTES_MAX).unwrap()), blobs[2..]);
+}
+
+/// Each of so many merges is one step of the way, and all of them are looked at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_through_merges_takes_the_first_parent_that_leads() {
+    let rig = Rig::new().await;
+    let repository = rig.repository();
+    let begin = repository.commit("begin", &[]);
+    let (mut tip, mut way) = (begin.clone(), Vec::new());
+    for n in 0..12 {
+        let work = repository.commit(&format!("work {n}"), &[&tip]);
+        let stray = repository.commit(&format!("stray {n}"), &[]);
+        let merge = repository.commit(&format!("merge {n}"), &[&stray, &tip, &work]);
+        // Who has a choice takes the parent itself, where it is one.
+        way.insert(0, merge.clone());
+        tip = merge;
+    }
+    let keys = rig.enrolled("till-1").await;
+    let mut client = rig.client(&keys, Http::Two).await;
+    for skip in [0, 5] {
+        let answer = client.post("/v1/chain", &Chain { from: id(&begin), to: id(&way[skip]) }).await;
+        assert_eq!(ids(&read_frames(&answer.body[..], ANSWER_BYTES_MAX).unwrap()), way[skip..]);
+    }
 }

@@ -70,3 +70,41 @@ async fn reports_have_bounds() {
     let report = Report { session: "a".to_owned(), sequence: 1, happened: vec![happening; 101], ..Report::default() };
     assert_eq!(client.post("/v1/report", &report).await.code(), RefusalCode::BadRequest);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_is_shown_what_machines_say_and_no_more_than_that() {
+    let rig = Rig::new().await;
+    let keys = rig.enrolled("till-1").await;
+    let mut client = rig.client(&keys, Http::One).await;
+    let report = Report {
+        session: "a".to_owned(),
+        sequence: 1,
+        message: "all is \u{1b}[2Jwell\nand \u{202e}more".to_owned(),
+        units: [("x".repeat(16_000), 1), ("run\u{7}ning".to_owned(), 2)].into(),
+        happened: vec![Happening { at: 1, unit: "\u{9b}1m".to_owned(), text: "\u{1b}]0;x".to_owned() }],
+        ..Report::default()
+    };
+    assert_eq!(client.post("/v1/report", &report).await.status, StatusCode::NO_CONTENT);
+    let machine = rig.machine("till-1");
+    let kept = machine.reported.unwrap().report;
+    assert_eq!(kept.message, "all is \u{fffd}[2Jwell and \u{fffd}more");
+    assert_eq!(kept.units.into_iter().collect::<Vec<_>>(), [("run\u{fffd}ning".to_owned(), 2), ("x".repeat(32), 1)]);
+    let happened = rig.store.happenings(&machine.name).unwrap();
+    assert_eq!((happened[0].unit.as_str(), happened[0].text.as_str()), ("\u{fffd}1m", "\u{fffd}]0;x"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_cant_have_written_without_end() {
+    let rig = Rig::new().await;
+    let keys = rig.enrolled("till-1").await;
+    let mut client = rig.client(&keys, Http::Two).await;
+    for sequence in 1.. {
+        let report = Report { session: "a".to_owned(), sequence, ..Report::default() };
+        let answer = client.post("/v1/report", &report).await;
+        if answer.status != StatusCode::NO_CONTENT {
+            assert_eq!(answer.code(), RefusalCode::Busy);
+            assert!(sequence > 60, "some may come at once: {sequence}");
+            break;
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! A hub in a folder of its own, whose clock can be moved.
 
-use crate::client::{Client, Http, Keys};
+use crate::client::{self, Client, Http, Keys};
 use abide_fleet::{
     admin::rollout::Looked,
     protocol::{Enrolled, ObjectId, Poll},
@@ -27,7 +27,12 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
+use tokio_rustls::client::TlsStream;
 
 pub(crate) const DAY: i64 = 24 * 3600 * 1000;
 
@@ -139,6 +144,12 @@ impl Rig {
     pub(crate) async fn stranger(&self, http: Http) -> Client {
         let authority = self.server.authority();
         Client::connect(self.address, authority.root(), None, http, self.clock()).await.unwrap()
+    }
+
+    /// A connection on which one speaks HTTP/1.1 by hand.
+    pub(crate) async fn by_hand(&self, keys: Option<&Keys>) -> TlsStream<TcpStream> {
+        let authority = self.server.authority();
+        client::stream(self.address, authority.root(), keys, Http::One, self.clock()).await.unwrap()
     }
 
     pub(crate) async fn client(&self, keys: &Keys, http: Http) -> Client {

@@ -413,9 +413,9 @@ pub(crate) fn odd_texts_come_back(place: &dyn Place) {
         store.set_paused(text, true).unwrap();
         assert!(store.paused().unwrap().contains(text));
     }
-    // The one character that PostgreSQL has not.
+    // The one character that PostgreSQL has not; and a terminal isn't shown what would move it.
     let message = Report { message: "a\0b".to_owned(), ..report(1, None) };
     store.record(NOW, &[reported("a", message), session("a", "o\0ne")]).unwrap();
     assert_eq!(machine(&*store, "a").session.as_deref(), Some("o\u{fffd}ne"));
-    assert_eq!(machine(&*store, "a").reported.unwrap().report.message, "a\0b");
+    assert_eq!(machine(&*store, "a").reported.unwrap().report.message, "a\u{fffd}b");
 }

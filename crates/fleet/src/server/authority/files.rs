@@ -165,7 +165,8 @@ impl Authority {
         Ok(Self { folder: folder.to_owned(), record, lifetime, root, issuer, issuing, server, server_key })
     }
 
-    /// Makes another issuing key with the root's; the one before goes, and what it signed stays good.
+    /// Makes another issuing key with the root's; the one before goes. What that signed stays good for machines
+    /// until it ends; a hub takes of it only what a machine that it knows shows with that machine's own key.
     pub fn renew_issuing(folder: &Path, root_key: &Path, now: i64) -> Result<(), AuthorityError> {
         let record = record(folder)?;
         let root = certificate_of(&read(&folder.join("root.pem"))?, &folder.join("root.pem"))?;

@@ -24,11 +24,16 @@ use crate::protocol::Issued;
 use files::Record;
 use rcgen::{Issuer, KeyPair};
 use ring::digest::{SHA256, digest};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime},
+};
 use std::{
     fmt,
     path::{Path, PathBuf},
+    time::Duration,
 };
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 /// The authority of a hub, as its folder has it.
 pub struct Authority {
@@ -71,6 +76,27 @@ impl Authority {
     /// The hub's certificate with what leads to the root and the root itself, and its key.
     pub fn server(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         (vec![self.server.clone(), self.issuing.clone(), self.root.clone()], self.server_key.clone_key())
+    }
+
+    /// Which issuing key this has: the SHA-256 of its certificate.
+    pub(crate) fn issuing_sha256(&self) -> [u8; 32] {
+        // It has as many bytes as such a digest has.
+        digest(&SHA256, &self.issuing).as_ref().try_into().unwrap_or_default()
+    }
+
+    /// Whether the present issuing key signed a machine's certificate, expired or not. Of which key it is can't be told from
+    /// what is shown with it: that is what who shows it says.
+    pub(crate) fn has_signed(&self, certificate: &CertificateDer<'_>) -> bool {
+        let signed = || {
+            let anchor = anchor_from_trusted_cert(&self.issuing).ok()?;
+            let at = Duration::from_millis(expires_at(certificate)?.try_into().ok()?);
+            let (algorithms, at) =
+                (default_provider().signature_verification_algorithms.all, UnixTime::since_unix_epoch(at));
+            let certificate = EndEntityCert::try_from(certificate).ok()?;
+            let usage = KeyUsage::client_auth();
+            certificate.verify_for_usage(algorithms, &[anchor], &[], at, usage, None, None).ok().map(drop)
+        };
+        signed().is_some()
     }
 
     /// A machine's certificate, for the time from `now` on: milliseconds since 1970.
