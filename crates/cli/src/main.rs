@@ -6,6 +6,7 @@
 //! | `exit` | what exit codes mean, everywhere, and why a command fails |
 //! | `output`, `render`, `live` | `-o json`, `-o yaml`, or words; the words; progress |
 //! | `here`, `ask`, `client`, `watch` | the root; who answers for it; what becomes of what was asked |
+//! | `files` | how many files may be open |
 //! | `admin` | asks the hub of this root |
 //! | `units`, `documents` | units as people write them; files as people have them |
 //! | `agent`, `operator`, `hub` | all crates put together; the same as the agent of a Kubernetes node, and as the hub of a fleet |
@@ -29,6 +30,7 @@ mod enroll;
 mod events;
 mod exec;
 mod exit;
+mod files;
 mod get;
 mod here;
 mod hook;

@@ -6,6 +6,7 @@ use crate::{
     args::hub::Serve,
     ask::{Holder, holder},
     exit::{Done, Exit, Failure, with_causes},
+    files,
     here::Here,
 };
 use abide_agent::{Clock, Hold, Paths};
@@ -17,7 +18,6 @@ use abide_fleet::{
 };
 use abide_host::time::boottime;
 use abide_reconcile::{Name, SourceId, spec::kind};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
     fs, io,
     net::SocketAddr,
@@ -47,22 +47,14 @@ pub(super) fn run(here: &Here, command: &Serve) -> Done {
             return Err(Failure::failed(format!("another agent holds {state}: choose another root with --root")));
         }
     };
-    open_many_files();
+    // Each machine is a connection.
+    files::open_many("fewer machines can be served");
     let runtime = abide_agent::runtime().map_err(Failure::doing("starting threads"))?;
     let parts = assemble(here, command)?;
     let served = runtime.block_on(serve(parts, command, hold));
     runtime.shutdown_timeout(agent::CALLS);
     drop(served?);
     Ok(Exit::Done)
-}
-
-/// Each machine is a connection.
-fn open_many_files() {
-    let raised =
-        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files can't be raised: fewer machines can be served");
-    }
 }
 
 struct Hub {

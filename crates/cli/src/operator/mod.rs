@@ -14,6 +14,7 @@ use crate::{
     args::operator::Operator,
     documents,
     exit::{Done, Failure},
+    files,
     here::Here,
 };
 use abide_operator::node::{Liveness, Node};
@@ -41,6 +42,8 @@ pub(crate) fn run(here: &Here, command: &Operator) -> Done {
     };
     let name = name.to_string();
     agent::serve(here, |runtime| {
+        // Each ConfigMap and Secret that is named is a connection.
+        files::open_many("fewer ConfigMaps and Secrets can be read");
         let client = cluster::client(runtime, command)?;
         let liveness = Liveness {
             namespace: command.namespace.clone(),

@@ -19,6 +19,7 @@
 
 mod namespace;
 mod object;
+mod share;
 mod tree;
 mod words;
 
@@ -26,6 +27,7 @@ mod words;
 mod tests;
 
 pub use object::{DataName, DataState, Life, Meta, Object, Sort};
+pub use share::Share;
 
 use abide_reconcile::{Claim, SourceId, Want};
 use abide_spec::{Scope, UnitId, kind::Grants};

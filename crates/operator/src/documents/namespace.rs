@@ -113,6 +113,7 @@ impl<'a> Scene<'a> {
             for name in &object.names {
                 let fall = match self.data.get(name) {
                     None => Fall::Pending(format!("{name} is being read")),
+                    Some(DataState::Unreadable(why)) => Fall::Pending(why.clone()),
                     Some(DataState::Forbidden) => Fall::Mistaken(words::forbidden(name)),
                     Some(DataState::There(_) | DataState::Absent) => continue,
                 };

@@ -79,6 +79,8 @@ pub enum DataState {
     Absent,
     /// The agent may not read it.
     Forbidden,
+    /// It can't be read for now, and why.
+    Unreadable(String),
 }
 
 impl Object {

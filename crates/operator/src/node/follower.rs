@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     api,
-    documents::{DataName, Documents, Life, World},
+    documents::{DataName, DataState, Documents, Life, Share, World},
 };
 use abide_agent::Mailbox;
 use abide_reconcile::{Complete, Fault, Revision, Want, Wish, with_causes};
@@ -87,6 +87,8 @@ pub(crate) struct Follower {
     foreign: BTreeSet<UnitId>,
     changed: BTreeSet<Scope>,
     said: Option<Said>,
+    /// Something was said before, and what can't be known any more.
+    is_blind: bool,
     fault: Option<String>,
     data: BTreeMap<DataName, AbortHandle>,
     tasks: JoinSet<()>,
@@ -126,6 +128,7 @@ struct Said {
 impl Follower {
     pub(crate) fn new(begin: Begin) -> Self {
         let Begin { means, heard, mailbox, board, snapshots, grants, last, needed } = begin;
+        let is_blind = last.is_none() && !needed.is_empty();
         let Snapshot { node, units, confirmed, missing, .. } =
             last.unwrap_or_else(|| Snapshot::new(&means.node, Vec::new(), BTreeSet::new()));
         let all = units.iter().map(|unit| &unit.id).chain(&confirmed);
@@ -150,6 +153,7 @@ impl Follower {
             foreign,
             changed: BTreeSet::new(),
             said: None,
+            is_blind,
             fault: None,
             data: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -211,6 +215,9 @@ impl Follower {
                 }
             }
             Heard::Trouble(watch, trouble) => {
+                if let (Watch::Data(name), Trouble::Words(words)) = (&watch, &trouble) {
+                    self.hear_unreadable(name, words);
+                }
                 if let (Watch::Kind(kind), true) = (&watch, trouble != Trouble::Over) {
                     self.lists.insert(*kind, List::default());
                 }
@@ -220,6 +227,22 @@ impl Follower {
                     Trouble::Words(words) => self.troubles.insert(watch, words),
                 };
             }
+        }
+    }
+
+    /// A ConfigMap or Secret that was never read can't be for now: what waits for it waits alone.
+    fn hear_unreadable(&mut self, name: &DataName, words: &str) {
+        let known = self.world.data.get(name);
+        if self.data.contains_key(name) && matches!(known, None | Some(DataState::Unreadable(_))) {
+            self.leave_unread(name, words);
+        }
+    }
+
+    fn leave_unread(&mut self, name: &DataName, words: &str) {
+        let state = DataState::Unreadable(words.to_owned());
+        if self.world.data.get(name) != Some(&state) {
+            self.changed.insert(name.scope.clone());
+            self.world.data.insert(name.clone(), state);
         }
     }
 
@@ -375,7 +398,7 @@ impl Follower {
         self.watch_data();
         let is_whole = self.lists.values().all(|list| list.is_whole) && self.missed.is_empty();
         let is_first = self.said.is_none();
-        if !is_whole || (is_first && !self.world.unheard().is_empty()) {
+        if !is_whole || (is_first && self.is_awaited()) {
             return self.complain();
         }
         if !self.changed.is_empty() || is_first {
@@ -389,10 +412,18 @@ impl Follower {
         self.tell_board();
     }
 
-    /// Watches what is named, and nothing else.
+    /// Whether something has yet to be read before anything is said. Where nobody knows what was wished before, also what can't
+    /// be read just now: who needs it would be taken for unwanted.
+    fn is_awaited(&self) -> bool {
+        let is_unread = |state: &DataState| matches!(state, DataState::Unreadable(_));
+        !self.world.unheard().is_empty() || (self.is_blind && self.world.data.values().any(is_unread))
+    }
+
+    /// Watches what is named, as far as that isn't too much, and nothing else.
     fn watch_data(&mut self) {
-        let names = self.world.names();
+        let Share { read: names, left_out } = self.world.share(|name| self.data.contains_key(name));
         for name in names.iter().filter(|name| !self.data.contains_key(*name)).cloned().collect::<Vec<_>>() {
+            self.world.data.remove(&name);
             let task = self.tasks.spawn(self.means.clone().watch_data(name.clone()));
             self.data.insert(name, task);
         }
@@ -400,6 +431,10 @@ impl Follower {
             self.data.remove(&name).inspect(AbortHandle::abort);
             self.world.data.remove(&name);
             self.troubles.remove(&Watch::Data(name));
+        }
+        self.world.data.retain(|name, _| names.contains(name) || left_out.contains_key(name));
+        for (name, words) in &left_out {
+            self.leave_unread(name, words);
         }
     }
 

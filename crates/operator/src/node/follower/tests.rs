@@ -1,6 +1,7 @@
 //! What a node's follower makes of what it hears. Nobody answers it: the tests do.
 
 use super::*;
+use crate::documents::{Sort, Standing};
 use abide_spec::{Name, kind::Grants};
 use kube::{Client, Config, core::DynamicObject};
 use serde_json::json;
@@ -21,20 +22,23 @@ struct Web {
     node: &'static str,
     is_deleted: bool,
     has_finalizer: bool,
+    /// A Secret that it names.
+    secret: Option<&'static str>,
 }
 
-const WEB: Web = Web { version: "100", image: "v1", node: "n1", is_deleted: false, has_finalizer: true };
+const WEB: Web = Web { version: "100", image: "v1", node: "n1", is_deleted: false, has_finalizer: true, secret: None };
 
 impl Web {
     fn seen(self, name: &str) -> Box<Seen> {
         let finalizers: &[&str] = if self.has_finalizer { &["abide.dev/cleanup"] } else { &[] };
+        let env = self.secret.map(|secret| json!({ "A": { "secret": secret, "key": "k" } }));
         let object = json!({
             "apiVersion": "abide.dev/v1alpha1", "kind": "Container",
             "metadata": {
                 "name": name, "namespace": "shop", "uid": name, "resourceVersion": self.version,
                 "deletionTimestamp": self.is_deleted.then_some("2026-11-25T08:30:00Z"), "finalizers": finalizers,
             },
-            "spec": { "image": self.image, "node": self.node },
+            "spec": { "image": self.image, "node": self.node, "env": env },
         });
         let object: DynamicObject = serde_json::from_value(object).unwrap();
         Box::new(Seen::read(Kind::Container, object).unwrap())
@@ -197,4 +201,23 @@ async fn what_another_name_of_this_node_had_is_missing() {
     told.found("web", Some(WEB));
     assert_eq!(told.says().await, r#"wish [here="v1"] confirmed [ended] missing [web]"#);
     assert!(!told.follower.board.is_moved(&id("web")), "its finalizer is that of n1");
+}
+
+#[tokio::test]
+async fn what_cant_be_read_holds_up_nobody_else() {
+    let mut told = Told::new();
+    let broken = DataName { scope: id("web").scope, sort: Sort::Secret, name: Name::new("broken").unwrap() };
+    told.listed(&[("web", WEB), ("needy", Web { secret: Some("broken"), ..WEB })]);
+    assert_eq!(told.says().await, "nothing", "it has yet to be asked for");
+    let trouble = |words: &str| Heard::Trouble(Watch::Data(broken.clone()), Trouble::Words(words.to_owned()));
+    told.follower.hear(trouble("the API server says 500: no key for it"));
+    assert_eq!(told.says().await, r#"wish [web="v1"] confirmed [] missing []"#);
+    let standing = told.follower.documents.standings().find(|(unit, _)| **unit == id("needy")).unwrap().1.clone();
+    assert_eq!(standing, Standing::Pending("the API server says 500: no key for it".to_owned()));
+    let data = [("k".to_owned(), abide_spec::unit::Data(b"v".to_vec().into()))];
+    told.follower.hear(Heard::Data(broken.clone(), DataState::There(data.into())));
+    assert_eq!(told.says().await, r#"wish [needy="v1" web="v1"] confirmed [] missing []"#);
+    // What was read once isn't forgotten because it can't be read now.
+    told.follower.hear(trouble("the API server is away"));
+    assert_eq!(told.says().await, r#"wish [needy="v1" web="v1"] confirmed [] missing []"#);
 }
