@@ -46,6 +46,7 @@ pub(crate) fn run(here: &Here, command: &Operator) -> Done {
         files::open_many("fewer ConfigMaps and Secrets can be read");
         let client = cluster::client(runtime, command)?;
         let liveness = Liveness {
+            holder: agent::identity(Some(name.clone()))?,
             namespace: command.namespace.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             has_kvm: Kvm::new().is_ok(),

@@ -2,6 +2,7 @@
 //! says besides: on a node whose agent takes nothing new, nothing new is put.
 
 use super::{trouble, write};
+use crate::api;
 use abide_agent::SourceState;
 use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime, jiff::Timestamp};
 use kube::{
@@ -20,9 +21,14 @@ const EVERY: Duration = Duration::from_secs(10);
 /// After this without a renewal the agent counts as gone, in seconds.
 const DURATION_SECONDS: u32 = 40;
 
+/// A Lease that was written by somebody else so often in a row is another agent's, too.
+const OVERWRITTEN_MAX: u32 = 3;
+
 /// What the Lease says about the agent.
 #[derive(Clone, Debug)]
 pub struct Liveness {
+    /// Who renews it: no other process ever has the same.
+    pub holder: String,
     /// The namespace of agents and controller.
     pub namespace: String,
     /// The release of this agent.
@@ -52,13 +58,14 @@ impl Liveness {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut trouble: Option<String> = None;
+        let mut watched = Watched::default();
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
                 Ok(()) = state.changed() => {}
             }
             let now = *state.borrow_and_update();
-            let failed = self.renew_once(&leases, &node, now).await.err();
+            let failed = self.renew_once(&leases, &node, now, &mut watched).await.err();
             // Said when it changes: an API server that is away for an hour is one line.
             if let Some(words) = failed.as_ref().filter(|words| trouble.as_ref() != Some(*words)) {
                 tracing::warn!("{words}");
@@ -67,20 +74,45 @@ impl Liveness {
         }
     }
 
-    async fn renew_once(&self, leases: &Api<Lease>, node: &str, state: State) -> Result<(), String> {
+    async fn renew_once(
+        &self,
+        leases: &Api<Lease>,
+        node: &str,
+        state: State,
+        watched: &mut Watched,
+    ) -> Result<(), String> {
         let name = lease_name(node);
         let parameters = PatchParams::apply(write::MANAGER).force();
-        let patch = Patch::Apply(self.lease(&name, node, state));
-        let written = leases.patch(&name, &parameters, &patch);
         let doing = format!("renewing the Lease {name} in namespace {}", self.namespace);
-        match timeout(EVERY, written).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(trouble::words(&doing, &error)),
-            Err(_) => Err(format!("{doing}: the API server does not answer")),
+        let mut is_overwritten = false;
+        loop {
+            let mut lease = self.lease(&name, state);
+            let version = watched.version.take();
+            if let Some(version) = &version {
+                lease["metadata"]["resourceVersion"] = version.as_str().into();
+            }
+            let patch = Patch::Apply(lease);
+            match timeout(EVERY, leases.patch(&name, &parameters, &patch)).await {
+                Ok(Ok(written)) => {
+                    let is_shared = watched.renewed(written.metadata.resource_version, is_overwritten);
+                    return if is_shared { Err(self.is_shared(&name, node)) } else { Ok(()) };
+                }
+                Ok(Err(error)) if version.is_some() && api::status(&error) == Some(409) => is_overwritten = true,
+                Ok(Err(error)) => return Err(trouble::words(&doing, &error)),
+                Err(_) => return Err(format!("{doing}: the API server does not answer")),
+            }
         }
     }
 
-    fn lease(&self, name: &str, node: &str, state: State) -> Value {
+    fn is_shared(&self, lease: &str, node: &str) -> String {
+        format!(
+            "somebody else keeps renewing the Lease {lease} in namespace {}: another agent, as that of a cloned machine, \
+             seems to be node {node}, too; what is of this node runs twice then, so give one of the machines another name",
+            self.namespace
+        )
+    }
+
+    fn lease(&self, name: &str, state: State) -> Value {
         let mut annotations = json!({ "abide.dev/version": self.version });
         if let Some(state) = state {
             annotations[STATE] = word(state).into();
@@ -93,11 +125,29 @@ impl Liveness {
                 "annotations": annotations,
             },
             "spec": {
-                "holderIdentity": node,
+                "holderIdentity": self.holder,
                 "leaseDurationSeconds": DURATION_SECONDS,
                 "renewTime": MicroTime(Timestamp::now()),
             },
         })
+    }
+}
+
+/// The Lease, as it is watched for others that renew it.
+#[derive(Debug, Default)]
+struct Watched {
+    /// As it was written last; none where that isn't known.
+    version: Option<String>,
+    /// So many times in a row somebody else had written it when it was renewed.
+    overwritten: u32,
+}
+
+impl Watched {
+    /// It was renewed. Tells whether it is another agent's, too: a single time may be a person who edited it.
+    fn renewed(&mut self, version: Option<String>, is_overwritten: bool) -> bool {
+        self.version = version;
+        self.overwritten = if is_overwritten { self.overwritten.saturating_add(1) } else { 0 };
+        self.overwritten >= OVERWRITTEN_MAX
     }
 }
 
@@ -119,10 +169,21 @@ mod tests {
 
     #[test]
     fn who_takes_nothing_new_says_so() {
-        let liveness = Liveness { namespace: "abide-system".to_owned(), version: "1".to_owned(), has_kvm: false };
-        let said = |state| liveness.lease("abide-node-n1", "n1", state)["metadata"]["annotations"][STATE].clone();
+        let (holder, namespace) = ("n1_1".to_owned(), "abide-system".to_owned());
+        let liveness = Liveness { holder, namespace, version: "1".to_owned(), has_kvm: false };
+        let said = |state| liveness.lease("abide-node-n1", state)["metadata"]["annotations"][STATE].clone();
         assert_eq!(said(None), Value::Null);
         assert_eq!(said(Some(SourceState::Following)), "following");
         assert_eq!(said(Some(SourceState::Held)), "held");
+    }
+
+    #[test]
+    fn two_agents_of_one_name_are_noticed() {
+        let mut watched = Watched::default();
+        let mut renew = |is_overwritten: bool| watched.renewed(Some("1".to_owned()), is_overwritten);
+        let table = [(false, false), (true, false), (false, false), (true, false), (true, false), (true, true)];
+        for (n, (is_overwritten, expected)) in table.into_iter().enumerate() {
+            assert_eq!(renew(is_overwritten), expected, "{n}");
+        }
     }
 }
