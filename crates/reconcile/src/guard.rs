@@ -81,7 +81,8 @@ impl Source {
                 (gone + removals.len(), self.accepted.owned_before.max(gone) + removals.len())
             }
         };
-        let reasons = reasons(&removals, count, owned, wish.missing_at_once(), limits);
+        let missing = if mutant::is(Mutant::MissingForgotten) { 0 } else { wish.missing_at_once() };
+        let reasons = reasons(&removals, count, owned, missing, limits);
         if removals.is_empty() || reasons.is_empty() || mutant::is(Mutant::GuardOff) {
             return Ok(());
         }

@@ -21,7 +21,7 @@ mutants! {
     StayingUserBlocks, IgnoreClaims, AlwaysSurge, ForgetDoubt, TrustStaleLooks, OlderWishWins, NoYield, NoLookDeadline,
     ReplaceLiveChanges, IgnoreFailing, TryWithoutPorts, LostInvalidation, ConfirmedJudged, ConfirmedConfirmsAll,
     BudgetOffByOne, BudgetInFlightOnly, AwayIsAvailable, SoakIgnored, NextWaveOpensEarly, StopIgnored, ForgetBadWave, ProveAlone,
-    PauseIgnored, TakenBackAtOnce, StampIgnored, OldLeaderObeyed,
+    PauseIgnored, TakenBackAtOnce, StampIgnored, OldLeaderObeyed, OldNumbersTaken, MissingForgotten,
 }
 
 #[cfg(feature = "mutants")]

@@ -244,7 +244,7 @@ impl Complete {
     }
 
     /// So many units were missing at once.
-    pub(crate) fn missing_at_once(&self) -> usize {
+    pub fn missing_at_once(&self) -> usize {
         self.missing_at_once
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Oracle {
 #[derive(Debug, Default)]
 struct Pruned {
     owned: usize,
+    /// So many may go by what was accepted.
+    judged: usize,
     units: BTreeSet<UnitId>,
 }
 
@@ -194,6 +196,7 @@ impl Oracle {
         for (source, accepted) in &world.accepted {
             let pruned = self.pruned.entry((source.clone(), accepted.generation)).or_default();
             pruned.owned = pruned.owned.max(accepted.owned_before);
+            pruned.judged = pruned.judged.max(accepted.removals.len());
         }
         let Landed { unit, step, before, under } = landed;
         match step {
@@ -210,28 +213,45 @@ impl Oracle {
             Step::Forget { .. } => self.exits.retain(|of, _| of != unit),
             _ => {}
         }
-        let is_removal =
-            matches!(step, Step::Forget { .. }) || matches!(step, Step::Stop { .. }) && before.live().count() == 1;
+        // What an earlier instance left may go while another one runs.
+        let is_the_one = |instance: &InstanceId| before.live().map(|seen| seen.instance).eq([*instance]);
+        let is_removal = match step {
+            Step::Forget { .. } => true,
+            Step::Stop { instance } => is_the_one(instance),
+            _ => false,
+        };
         if let (true, Some(owner)) = (is_removal, &before.owner) {
             self.note_removal(history, unit, &owner.source, *under)?;
         }
         Ok(())
     }
 
-    /// What goes under one wish adds up, over late finds and restarts of the agent, but for what somebody confirmed.
+    /// What goes under one wish adds up, over late finds and restarts of the agent, but for what somebody confirmed. What is
+    /// left of many that were missing at once is as many as those.
     fn note_removal(&mut self, history: &History, unit: &UnitId, source: &SourceId, under: Option<u64>) -> Verdicts {
         let Some(generation) = under else { return Err(format!("{unit} removed under no wish")) };
         let Some(wish) = history.get(&(source.clone(), generation)) else { return Ok(()) };
         if wish.units().contains_key(unit) || wish.confirmed().contains(unit) {
             return Ok(());
         }
-        let Pruned { owned, units } = self.pruned.entry((source.clone(), generation)).or_default();
+        let Pruned { owned, judged, units } = self.pruned.entry((source.clone(), generation)).or_default();
         units.insert(unit.clone());
+        let count = units.len();
         // Late finds were not owned when the wish was accepted.
-        let (count, owned) = (units.len(), *owned + units.len());
-        let many = count > self.limits.removals_max && count * 100 > owned * self.limits.removals_percent_max;
+        let is_many = |count: usize, owned: usize| {
+            count > self.limits.removals_max && count * 100 > owned * self.limits.removals_percent_max
+        };
+        let (together, missing) = (count.max(*judged), wish.missing_at_once());
+        let owned_with = *owned + together;
+        let is_rest = missing > together && (missing >= owned_with || is_many(missing, owned_with));
+        let (is_many, owned) = (is_many(count, *owned + count), *owned + count);
         let permitted = self.permits.iter().any(|permit| permit.source == *source && permit.wish == wish.digest());
-        if many && !permitted {
+        if is_rest && !permitted {
+            return Err(format!(
+                "{count} of {missing} units of {source} that were missing at once removed without permission"
+            ));
+        }
+        if is_many && !permitted {
             return Err(format!("{count} of {owned} units of {source} removed without permission"));
         }
         Ok(())

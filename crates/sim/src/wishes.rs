@@ -1,5 +1,6 @@
 //! Random wishes of two sources, good and bad versions among them. One is like a repository; of the other, which has units
-//! in two scopes, people say what they want to go, as they do where objects are deleted one by one.
+//! in two scopes, people say what they want to go, as they do where objects are deleted one by one; and what was missing at
+//! once comes back one by one.
 
 use crate::rng::Rng;
 use abide_reconcile::{Complete, Kind, Name, SourceId, Unit, UnitId, UnitSpec, Want};
@@ -93,7 +94,12 @@ pub(crate) fn random(rng: &mut Rng, source: &SourceId, flaws: bool) -> Complete 
     let kept: Vec<bool> = units.iter().map(|want| is_kept(want)).collect();
     let kept = units.iter().zip(kept).filter(|(_, kept)| *kept).map(|(want, _)| Arc::clone(want));
     let wish = Complete::new(kept.collect::<Vec<_>>()).expect("needs point backwards only");
-    wish.confirming(confirmed(rng, source))
+    wish.confirming(confirmed(rng, source)).missing(missing(rng, source))
+}
+
+/// So many were missing at once, without a word: those that are here by now came back one by one.
+fn missing(rng: &mut Rng, source: &SourceId) -> usize {
+    if source.0.as_str() == "a" || rng.chance(2, 3) { 0 } else { rng.below(9) as usize }
 }
 
 /// Units that somebody said are to go, wanted ones among them: those stay.

@@ -62,6 +62,8 @@ pub(crate) struct Hub {
     pub(crate) healths: BTreeMap<u64, Health>,
     pub(crate) accepted: Option<Accepted>,
     pub(crate) told: Vec<Told>,
+    /// Machines that took something, and the number of that.
+    pub(crate) took: Vec<(usize, u64)>,
     fences: BTreeMap<usize, Ticket>,
     queue: BTreeMap<(Time, u64), Pending>,
     arrivals: u64,
@@ -92,6 +94,7 @@ impl Hub {
             healths: BTreeMap::new(),
             accepted: None,
             told: Vec::new(),
+            took: Vec::new(),
             fences: BTreeMap::new(),
             queue: BTreeMap::new(),
             arrivals: 0,
@@ -319,7 +322,11 @@ impl Hub {
         let Some(seen) = newest(Arc::make_mut(&mut self.rows[machine])).filter(|_| it.is_linked) else { return };
         let target = Target { number: self.numbered[machine], revision: revision(&seen.want) };
         let health = self.healths.get(&target.revision).copied().unwrap_or(Health::Works);
+        let before = it.took;
         let coming = it.hear(target, health, machine % 2 == 1, &mut self.rng);
+        if it.took != before {
+            self.took.push((machine, target.number));
+        }
         let (takes, report) = (it.takes, it.report());
         let mut told = None;
         // Numbers are times, and what this process told is in its rows: what is newer is made up.

@@ -2,7 +2,7 @@
 
 use super::revision::Health;
 use crate::rng::Rng;
-use abide_reconcile::Time;
+use abide_reconcile::{Mutant, Time, mutant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Honesty {
@@ -105,7 +105,9 @@ impl Machine {
     /// It is told a target; what happens then, and after which time. What has a smaller number than one that it took is said
     /// by a hub that forgot what it said since.
     pub(crate) fn hear(&mut self, target: Target, health: Health, is_odd: bool, rng: &mut Rng) -> Vec<(Time, Happens)> {
-        if self.is_suspended || self.took.is_some_and(|took| target.number <= took.number) {
+        let is_lower = |took: Target| target.number < took.number && !mutant::is(Mutant::OldNumbersTaken);
+        let is_old = |took: Target| target.number == took.number || is_lower(took);
+        if self.is_suspended || self.took.is_some_and(is_old) {
             return Vec::new();
         }
         self.took = Some(target);

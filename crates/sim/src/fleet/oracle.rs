@@ -35,6 +35,8 @@ pub(crate) struct Oracle {
     seen_away: BTreeSet<usize>,
     seen_ready: BTreeSet<usize>,
     seen: BTreeMap<usize, Arc<Record>>,
+    /// The highest number that each machine took. No backup of the hub takes it back.
+    taken: BTreeMap<usize, u64>,
 }
 
 impl Oracle {
@@ -125,6 +127,21 @@ impl Oracle {
         }
         let wave = rules.wave_of[machine] + 1;
         Err(format!("machine {machine} of wave {wave} told {told}, which is bad; {known_bad} of wave 1 said so"))
+    }
+
+    /// Machines took these targets. A hub that forgot what it told since sends nobody back.
+    pub(crate) fn check_taken(&mut self, took: &[(usize, u64)]) -> Result<(), String> {
+        for (machine, number) in took {
+            if let Some(before) = self.taken.insert(*machine, *number).filter(|before| before > number) {
+                return Err(format!("machine {machine} took target {number} after {before}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody put a machine in order, which remembers nothing of what it took.
+    pub(crate) fn begin_anew(&mut self, machine: usize) {
+        self.taken.remove(&machine);
     }
 
     /// The rows moved on.

@@ -118,6 +118,7 @@ impl Story {
             }
             let told = std::mem::take(&mut self.hub.told);
             self.oracle.watch(&self.hub, &told)?;
+            self.oracle.check_taken(&std::mem::take(&mut self.hub.took))?;
             let is_second = before.as_secs() != self.now.as_secs();
             if !is_second {
                 continue;
@@ -380,6 +381,7 @@ impl Story {
             let was_severed = !it.is_linked && self.hub.healths.get(&it.runs) == Some(&Health::Severs);
             if was_severed && machine % 50 != 7 {
                 (it.runs, it.is_ready, it.took) = (it.before, true, None);
+                self.oracle.begin_anew(machine);
                 self.hub.link(self.now, machine, true);
             }
         }
