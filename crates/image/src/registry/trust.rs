@@ -63,7 +63,8 @@ mod tests {
     #[test]
     fn each_distribution_s_certificates_are_found() {
         // Where the file is, and links on the way to it.
-        let table: [(&str, &str, &[(&str, &str)]); 4] = [
+        type Links = &'static [(&'static str, &'static str)];
+        let table: [(&str, &str, Links); 4] = [
             ("Debian", "etc/ssl/certs/ca-certificates.crt", &[]),
             (
                 "Fedora",
