@@ -5,7 +5,8 @@
 //!  roster: machines, labels, pauses ──────────────────────────────────────────┴─► wish ─► Reconciler
 //! ```
 //!
-//! A tip that is broken, or that machines wouldn't take, is a wish that is refused: what is in force stays so.
+//! A tip that is broken, or that machines wouldn't take, is a wish that is refused: what is in force stays so, and is wished of
+//! the machines that come meanwhile, and as who pauses a roll-out wants it.
 
 use super::{
     bell::Bell,
@@ -15,7 +16,7 @@ use super::{
     follower::{Follower, Sight, Tip},
     lineage::{self, Claims},
     roster::Roster,
-    wish::{Wants, is_told},
+    wish::{Wants, Wished, is_told},
 };
 use abide_agent::{Opening, journal::is_same_commit};
 use abide_git::{Oid, cache};
@@ -59,7 +60,11 @@ pub(super) struct FleetSource {
     base: Option<Oid>,
     /// The tip as it was read, or why it isn't rolled out.
     read: Option<(Tip, Result<Commit, String>)>,
+    /// The base as it was read, where the tip is refused.
+    kept: Option<Commit>,
     said: Option<String>,
+    /// What was said last that wasn't refused.
+    wished: Option<String>,
     trouble: Option<Arc<str>>,
     /// The last look failed.
     is_failed: bool,
@@ -70,10 +75,19 @@ pub(super) struct FleetSource {
 
 impl FleetSource {
     pub(super) fn new(means: Means, opening: &Opening) -> Self {
-        let base = opening.keep.first().and_then(|commit| id(commit));
-        let said = opening.said.clone();
-        let not_before = Instant::now();
-        Self { means, base, read: None, said, trouble: None, is_failed: false, not_before, wants: Wants::default() }
+        let wished = opening.keep.first().cloned();
+        Self {
+            means,
+            base: wished.as_deref().and_then(id),
+            read: None,
+            kept: None,
+            said: opening.said.clone(),
+            wished,
+            trouble: None,
+            is_failed: false,
+            not_before: Instant::now(),
+            wants: Wants::default(),
+        }
     }
 
     /// What there is to say, if it is news.
@@ -95,7 +109,6 @@ impl FleetSource {
                 return Err(fault);
             }
         };
-        self.means.board.judged(&tip.commit, &revision.commit);
         if self.said.as_ref() == Some(&revision.commit) {
             return Ok(None);
         }
@@ -104,16 +117,46 @@ impl FleetSource {
         self.trouble = None;
         if matches!(revision.wish, Wish::Complete(_)) {
             self.base = id(&revision.commit);
+            self.wished = Some(revision.commit.clone());
         }
         Ok(Some(revision))
     }
 
+    /// What the tip says for the machines of now; where it is refused, before that what the base says for them, if it is news.
     fn look_at(&mut self, tip: &Tip) -> Result<Revision, Fault> {
         if self.read.as_ref().is_none_or(|(known, _)| known != tip) {
             let read = self.read(tip)?;
             self.read = Some((tip.clone(), read));
         }
-        self.revision(tip)
+        let revised = match &mut self.read {
+            Some((_, Ok(commit))) => revise(&self.means, &mut self.wants, commit)?,
+            Some((_, Err(why))) => Err(why.clone()),
+            None => return Err(Fault::Again("the commit was not read yet".into())),
+        };
+        let revision = match revised {
+            Ok(revision) => revision,
+            Err(why) => match self.base_of_now()? {
+                Some(revision) => return Ok(revision),
+                None => refused(tip, why),
+            },
+        };
+        self.means.board.judged(&tip.commit, &revision.commit);
+        Ok(revision)
+    }
+
+    /// What the base says for the machines of now, if that is something else than was said last.
+    fn base_of_now(&mut self) -> Result<Option<Revision>, Fault> {
+        let Some(base) = self.base else { return Ok(None) };
+        if self.kept.as_ref().is_none_or(|kept| kept.id != base) {
+            self.kept = match Commit::read(self.means.follower.directory(), base, &self.means.fleet) {
+                Ok(read) => Some(read),
+                Err(NotRead::Broken(_)) => None,
+                Err(error) => return Err(Fault::Again(error.to_string().into())),
+            };
+        }
+        let Some(kept) = &mut self.kept else { return Ok(None) };
+        let revised = revise(&self.means, &mut self.wants, kept)?;
+        Ok(revised.ok().filter(|revision| self.wished.as_ref() != Some(&revision.commit)))
     }
 
     /// Reads a tip. Only a cache that can't be read is a fault.
@@ -155,37 +198,6 @@ impl FleetSource {
             None => Ok(read),
         })
     }
-
-    /// What the tip says for the machines of now.
-    fn revision(&mut self, tip: &Tip) -> Result<Revision, Fault> {
-        let refused = |why: String| Revision {
-            commit: told_apart(&tip.commit, &why),
-            summary: tip.summary.clone(),
-            wish: Wish::Refused(why.into()),
-            files: BTreeMap::new(),
-        };
-        let machines = self.means.roster.machines();
-        let commit = match &mut self.read {
-            Some((_, Ok(commit))) => commit,
-            Some((_, Err(why))) => return Ok(refused(why.clone())),
-            None => return Err(Fault::Again("the commit was not read yet".into())),
-        };
-        let told: Vec<_> = machines.values().filter(|machine| is_told(&commit.file, machine)).collect();
-        let mistakes = commit.mistakes(self.means.follower.directory(), told.iter().map(|machine| &machine.name));
-        if let Some(mistakes) = mistakes.map_err(|error| Fault::Again(error.to_string().into()))? {
-            return Ok(refused(mistakes));
-        }
-        let paused = self.means.roster.paused();
-        Ok(match self.wants.wish(&self.means.source, &commit.id.to_string(), &commit.file, &machines, &paused) {
-            Ok(wished) => Revision {
-                commit: wished.name,
-                summary: commit.summary.clone(),
-                wish: Wish::Complete(Arc::new(wished.complete)),
-                files: BTreeMap::new(),
-            },
-            Err(invalid) => refused(invalid.to_string()),
-        })
-    }
 }
 
 impl Source for FleetSource {
@@ -212,6 +224,35 @@ impl Source for FleetSource {
                 }
             }
         }
+    }
+}
+
+/// What a commit says for the machines of now, or what is wrong with it.
+fn revise(means: &Means, wants: &mut Wants, commit: &mut Commit) -> Result<Result<Revision, String>, Fault> {
+    let machines = means.roster.machines();
+    let told: Vec<_> = machines.values().filter(|machine| is_told(&commit.file, machine)).collect();
+    let mistakes = commit.mistakes(means.follower.directory(), told.iter().map(|machine| &machine.name));
+    if let Some(mistakes) = mistakes.map_err(|error| Fault::Again(error.to_string().into()))? {
+        return Ok(Err(mistakes));
+    }
+    let paused = means.roster.paused();
+    let wished = wants.wish(&means.source, &commit.id.to_string(), &commit.file, &machines, &paused);
+    let revision = |wished: Wished| Revision {
+        commit: wished.name,
+        summary: commit.summary.clone(),
+        wish: Wish::Complete(Arc::new(wished.complete)),
+        files: BTreeMap::new(),
+    };
+    Ok(wished.map(revision).map_err(|invalid| invalid.to_string()))
+}
+
+/// What is said of a tip that isn't rolled out.
+fn refused(tip: &Tip, why: String) -> Revision {
+    Revision {
+        commit: told_apart(&tip.commit, &why),
+        summary: tip.summary.clone(),
+        wish: Wish::Refused(why.into()),
+        files: BTreeMap::new(),
     }
 }
 

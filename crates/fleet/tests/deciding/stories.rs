@@ -132,6 +132,33 @@ fn refused_commits_change_nothing() {
     fleet.end();
 }
 
+/// A commit that is refused keeps nobody from what is in force.
+#[test]
+fn who_comes_while_a_commit_is_refused_gets_what_is_in_force() {
+    let mut fleet = Fleet::of(3);
+    fleet.repository.fleet("", WAVES);
+    let good = fleet.repository.push("good");
+    fleet.begin();
+    fleet.until("on the good commit", |fleet| is_done(fleet, &good));
+    fleet.repository.write("fleet.yaml", "kind: Fleet\n");
+    fleet.repository.push_as_it_is("broken");
+    let is_refused = |fleet: &Fleet| fleet.rollouts().state == "refused";
+    fleet.until("refused", is_refused);
+    fleet.enroll(3);
+    fleet.until("the new machine is told, and why it is no newer commit", |fleet| {
+        fleet.on(&good) == 4 && is_refused(fleet)
+    });
+    fleet.store.set_paused("tills", true).unwrap();
+    fleet.until("paused", |fleet| state(fleet) == Some(RolloutState::Paused) && is_refused(fleet));
+    fleet.store.set_paused("tills", false).unwrap();
+    // The next hub knows no more than what the first one wrote.
+    fleet.end();
+    fleet.begin();
+    fleet.enroll(4);
+    fleet.until("the same by another hub", |fleet| fleet.on(&good) == 5 && is_refused(fleet));
+    fleet.end();
+}
+
 /// Where tags are signed, what has no such tag waits; the newest that has one is rolled out, be it the tip or not.
 #[test]
 fn signed_tags_are_waited_for() {
