@@ -9,7 +9,7 @@ use crate::{
 };
 use abide_reconcile::{Complete, Revision, Want, Wish};
 use abide_spec::{Context, Diagnostic, Parsed};
-use git2::{Oid, Repository};
+use git2::{ErrorCode, Oid, Repository};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -48,6 +48,11 @@ pub enum ReopenError {
     /// The text is no id.
     #[error("{0:?} is no commit: write the 40 hexadecimal digits of its id")]
     Id(String),
+    /// It was never fetched, or isn't kept any more.
+    #[error(
+        "there is no commit {0} here: name one that was in force by its first digits, or one that was fetched by all 40"
+    )]
+    Unknown(String),
     /// The cache.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -60,6 +65,9 @@ pub enum ReopenError {
 pub fn reopen(settings: &Settings, commit: &str) -> Result<Revision, ReopenError> {
     let id = Oid::from_str(commit).map_err(|_| ReopenError::Id(commit.to_owned()))?;
     let cache = cache::open(&settings.directory)?;
+    if cache.find_commit(id).is_err_and(|error| error.code() == ErrorCode::NotFound) {
+        return Err(ReopenError::Unknown(commit.to_owned()));
+    }
     if let Some(reading) = &settings.reading {
         return Ok(reading.read(cache, id)?);
     }

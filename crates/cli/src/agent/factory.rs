@@ -95,7 +95,11 @@ impl SourceFactory for Factory {
         }
         reopen(&self.settings(id, spec)?, commit).map_err(|error| {
             let text = with_causes(&error).into();
-            if matches!(error, ReopenError::Id(_)) { Fault::Never(text) } else { Fault::Again(text) }
+            if matches!(error, ReopenError::Id(_) | ReopenError::Unknown(_)) {
+                Fault::Never(text)
+            } else {
+                Fault::Again(text)
+            }
         })
     }
 
