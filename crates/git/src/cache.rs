@@ -53,16 +53,16 @@ pub enum CacheError {
         source: io::Error,
     },
     /// Git's objects.
-    #[error("the objects in {path}: {}", source.message())]
+    #[error("the objects in {path}: {}", why.message())]
     Objects {
         /// Where.
         path: PathBuf,
-        /// What is wrong with them.
-        source: git2::Error,
+        /// What is wrong with them. All that it has to say is said here, so it is no cause.
+        why: git2::Error,
     },
-    /// A pack that was received is no good.
+    /// A pack that was received is no good: why, which is no cause either.
     #[error("what came is no good: {}", .0.message())]
-    Pack(#[from] git2::Error),
+    Pack(git2::Error),
     /// A pack could not be received.
     #[error("receiving a pack: {0}")]
     Receive(#[from] io::Error),
@@ -76,6 +76,12 @@ pub enum CacheError {
     },
 }
 
+impl From<git2::Error> for CacheError {
+    fn from(why: git2::Error) -> Self {
+        Self::Pack(why)
+    }
+}
+
 fn disk(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheError {
     move |source| CacheError::Disk { what, path: path.to_owned(), source }
 }
@@ -86,7 +92,7 @@ pub fn open(directory: &Path) -> Result<Repository, CacheError> {
     let path = directory.join(CURRENT);
     // Between the two renames of a swap there is only the previous one.
     let opened = Repository::open_bare(&path).or_else(|_| Repository::open_bare(directory.join(PREVIOUS)));
-    opened.map_err(|source| CacheError::Objects { path, source })
+    opened.map_err(|why| CacheError::Objects { path, why })
 }
 
 /// Whether a commit is in the cache below `directory`.
@@ -143,7 +149,7 @@ impl Store {
         }
         let mut options = RepositoryInitOptions::new();
         options.bare(true).external_template(false).no_reinit(true);
-        let objects = |source| CacheError::Objects { path: path.clone(), source };
+        let objects = |why| CacheError::Objects { path: path.clone(), why };
         let repository = Repository::init_opts(&path, &options).map_err(objects)?;
         let store = Self { directory: directory.to_owned(), repository, packs: BTreeSet::new(), history, is_new: true };
         if let Ok(current) = Repository::open_bare(directory.join(CURRENT)) {
@@ -193,7 +199,7 @@ impl Store {
     /// Checks that a commit is complete, with its history or noting that this is not here. What `known` have was checked.
     pub(crate) fn check(&self, commit: Oid, known: &[Oid]) -> Result<(), CacheError> {
         let path = self.path().to_owned();
-        let objects = |source| CacheError::Objects { path: path.clone(), source };
+        let objects = |why| CacheError::Objects { path: path.clone(), why };
         let commits = match self.history {
             History::None => vec![commit],
             History::Whole => walk(&self.repository, commit, known).map_err(objects)?,

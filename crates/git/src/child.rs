@@ -81,13 +81,19 @@ enum JobError {
     #[error("{0}")]
     Cache(#[from] CacheError),
     #[error("what it sends is no good: {}", .0.message())]
-    Git(#[from] git2::Error),
+    Git(git2::Error),
     #[error("{0}")]
     Text(String),
     #[error("{0}")]
     Stream(#[from] io::Error),
     #[error("the pack broke off")]
     Silent,
+}
+
+impl From<git2::Error> for JobError {
+    fn from(why: git2::Error) -> Self {
+        Self::Git(why)
+    }
 }
 
 /// Does one job and answers: all of the hidden command `abide fetch JOB`.
