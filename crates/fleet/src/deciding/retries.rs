@@ -38,8 +38,7 @@ pub(super) async fn carry_out(
 
 /// Whether nothing is left to be done about it.
 async fn is_granted(roster: &Roster, source: &SourceId, agent: &Asker, machine: &Name) -> bool {
-    let is_told = |name| roster.machine(name).is_some_and(|row| row.revoked_at.is_none() && row.target.is_some());
-    if !is_told(machine) {
+    if roster.machine(machine).is_none_or(|row| row.revoked_at.is_some()) {
         return true;
     }
     match agent.order(Request::Retry { unit: unit(source, machine).to_string() }).await {
@@ -47,6 +46,8 @@ async fn is_granted(roster: &Roster, source: &SourceId, agent: &Asker, machine: 
             tracing::info!(%machine, "its commit is tried again, as was asked");
             true
         }
+        // It is to run nothing. Who is between two targets is known, though.
+        Some(Err(_)) if roster.machine(machine).is_none_or(|row| row.target.is_none()) => true,
         Some(Err(why)) => {
             tracing::warn!(%machine, why, "its commit can't be tried again now: that is tried later");
             false
