@@ -13,7 +13,7 @@ const WAITING_MAX: usize = 1024;
 const CALM: Duration = Duration::from_millis(500);
 
 /// But nothing waits longer than this.
-const PUT_OFF_MAX: Duration = Duration::from_secs(10);
+const PUT_OFF_MAX: Duration = Duration::from_secs(30);
 
 /// Something to be told as an Event.
 #[derive(Debug, PartialEq, Eq)]
