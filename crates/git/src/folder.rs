@@ -139,7 +139,7 @@ impl Committing<'_> {
                     let mode = if is_executable { 0o100_755 } else { 0o100_644 };
                     (mode, self.folder.read(&path, left).map_err(|why| bad(&path, why))?)
                 }
-                Kind::Link => (0o120_000, self.folder.link(&path).map_err(|why| bad(&path, why))?),
+                Kind::Link => (0o120_000, self.folder.target(&path).map_err(|why| bad(&path, why))?),
                 Kind::Submodule | Kind::Other => {
                     return Err(bad(&path, "it is neither a file nor a folder".to_owned()));
                 }
@@ -193,6 +193,12 @@ impl Folder {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         Ok((self.beneath(folder, OFlag::O_PATH | OFlag::O_DIRECTORY)?, name))
     }
+
+    /// Where a link points.
+    fn target(&self, path: &str) -> Result<Vec<u8>, String> {
+        let link = self.parent(path).and_then(|(folder, name)| readlinkat(&folder, name));
+        link.map(OsStringExt::into_vec).map_err(|error| error.desc().to_owned())
+    }
 }
 
 impl Layout for Folder {
@@ -211,14 +217,16 @@ impl Layout for Folder {
         list().map_err(|error| error.desc().to_owned())
     }
 
-    fn kind(&self, path: &str) -> Option<Kind> {
-        let (folder, name) = self.parent(path).ok()?;
-        kind(&folder, name.as_bytes()).ok()
+    fn kind(&self, path: &str) -> Result<Option<Kind>, String> {
+        match self.parent(path).and_then(|(folder, name)| kind(&folder, name.as_bytes())) {
+            Ok(kind) => Ok(Some(kind)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(error) => Err(error.desc().to_owned()),
+        }
     }
 
-    fn link(&self, path: &str) -> Result<Vec<u8>, String> {
-        let link = self.parent(path).and_then(|(folder, name)| readlinkat(&folder, name));
-        link.map(OsStringExt::into_vec).map_err(|error| error.desc().to_owned())
+    fn link(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        self.target(path).map(Some)
     }
 
     fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, String> {

@@ -111,7 +111,7 @@ fn revision(
     let (wish, files) = match parsed {
         Ok(Ok(Parsed { units, files })) => (complete(units), files),
         Ok(Err(mistakes)) => (Wish::Refused(render(&mistakes).into()), BTreeMap::new()),
-        Err(error @ SnapshotError::Commit { .. }) => return Err(error),
+        Err(error) if error.is_unreadable() => return Err(error),
         Err(error) => (Wish::Refused(error.to_string().into()), BTreeMap::new()),
     };
     Ok(Revision { commit: id, summary, wish, files })

@@ -44,13 +44,15 @@ pub(crate) enum Kind {
 }
 
 /// Files as they lie there, no link followed. Paths have no empty part, no `.` and no `..`; the empty path is the root.
+///
+/// What can't be looked at is an error, and never taken for what isn't there: what a link leads to would be gone with it.
 pub(crate) trait Layout {
     /// What is in a folder: names and kinds.
     fn list(&self, folder: &str) -> Result<Vec<(Vec<u8>, Kind)>, String>;
     /// What is at a path, if anything.
-    fn kind(&self, path: &str) -> Option<Kind>;
-    /// Where a link points.
-    fn link(&self, path: &str) -> Result<Vec<u8>, String>;
+    fn kind(&self, path: &str) -> Result<Option<Kind>, String>;
+    /// Where a link points, if that is short enough for a path.
+    fn link(&self, path: &str) -> Result<Option<Vec<u8>>, String>;
     /// The content of a file of at most so many bytes.
     fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, String>;
 }
@@ -74,6 +76,14 @@ pub enum SnapshotError {
         /// Why.
         why: String,
     },
+    /// What a link leads through can't be looked at, so nobody can tell what is there.
+    #[error("looking at {path}: {why}")]
+    Unreadable {
+        /// What.
+        path: String,
+        /// Why.
+        why: String,
+    },
     /// The source's path is not in the repository.
     #[error("the path `{path}` is not a folder of it: {why}")]
     Path {
@@ -91,6 +101,13 @@ pub enum SnapshotError {
         /// Which.
         folder: String,
     },
+}
+
+impl SnapshotError {
+    /// Whether nobody can tell what it says: that is no mistake in it, and it may be read another time.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Commit { .. } | Self::Unreadable { .. })
+    }
 }
 
 /// A complete, unchanging folder.
@@ -129,9 +146,11 @@ impl Snapshot {
             if done.iter().any(|outer| is_within(path, outer)) {
                 continue;
             }
-            // One that isn't there has no files; whoever names it says so.
-            if let Ok(folder) = real_folder(layout.as_ref(), path) {
-                listing.walk(&folder, path, &Rc::new(Above { folder: folder.clone(), next: None }))?;
+            match real_folder(layout.as_ref(), path) {
+                Ok(folder) => listing.walk(&folder, path, &Rc::new(Above { folder: folder.clone(), next: None }))?,
+                // One that isn't there has no files; whoever names it says so.
+                Err(SnapshotError::Path { .. }) => {}
+                Err(error) => return Err(error),
             }
             done.push(path);
         }
@@ -265,7 +284,8 @@ impl<'a> Listing<'a> {
             let folder = real.rsplit_once('/').map_or("", |(folder, _)| folder);
             let name = &real[folder.len()..];
             match resolve(self.layout, folder, name) {
-                Err(why) => drop(self.files.insert(path, Err(why))),
+                Err(Lost::Nowhere(why)) => drop(self.files.insert(path, Err(why))),
+                Err(Lost::Unreadable(error)) => return Err(error),
                 Ok((target, Kind::Folder)) if above.contains(&target) => {
                     self.files.insert(path, Err("it is a link to a folder that holds it".to_owned()));
                 }
@@ -309,7 +329,8 @@ fn real_folder(layout: &dyn Layout, path: &str) -> Result<String, SnapshotError>
     match resolve(layout, "", path) {
         Ok((folder, Kind::Folder)) => Ok(folder),
         Ok(_) => Err(bad("a file is there".to_owned())),
-        Err(why) => Err(bad(why)),
+        Err(Lost::Nowhere(why)) => Err(bad(why)),
+        Err(Lost::Unreadable(error)) => Err(error),
     }
 }
 
@@ -344,44 +365,69 @@ fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
+/// Why it isn't known what a path leads to.
+enum Lost {
+    /// To nothing.
+    Nowhere(String),
+    /// Who could say can't be read.
+    Unreadable(SnapshotError),
+}
+
 /// Where `path`, seen from `folder`, really is, and what is there: every link on the way followed inside the tree.
-fn resolve(layout: &dyn Layout, folder: &str, path: &str) -> Result<(String, Kind), String> {
+fn resolve(layout: &dyn Layout, folder: &str, path: &str) -> Result<(String, Kind), Lost> {
+    let nowhere = |why: String| Err(Lost::Nowhere(why));
     let mut done: Vec<String> = folder.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
     let mut todo: Vec<String> = path.rsplit('/').map(str::to_owned).collect();
     let mut kind = Kind::Folder;
     let mut links = 0;
     while let Some(part) = todo.pop() {
-        match part.as_str() {
-            "" | "." => continue,
-            ".." => {
-                done.pop().ok_or("it is a link that leads out of the repository")?;
+        match (part.as_str(), kind) {
+            // As for the kernel, what is no folder leads nowhere: not to itself, and not to what holds it.
+            (_, Kind::File { .. } | Kind::Other) => return nowhere(format!("{} is no folder", done.join("/"))),
+            ("" | ".", _) => continue,
+            ("..", _) if done.pop().is_none() => {
+                return nowhere("it is a link that leads out of the repository".to_owned());
+            }
+            ("..", _) => {
                 kind = Kind::Folder;
                 continue;
             }
-            _ if kind == Kind::Submodule => {
-                return Err(format!("{} is a submodule, which abide doesn't fetch", done.join("/")));
+            (_, Kind::Submodule) => {
+                return nowhere(format!("{} is a submodule, which abide doesn't fetch", done.join("/")));
             }
-            _ if kind != Kind::Folder => return Err(format!("{} is no folder", done.join("/"))),
             _ => done.push(part),
         }
         let here = done.join("/");
-        kind = layout.kind(&here).ok_or_else(|| format!("{here} is not there"))?;
-        if kind == Kind::Link {
-            links += 1;
-            if links > LINKS_MAX {
-                return Err(format!("the links at {here} never end"));
+        let unreadable =
+            |why: String| Lost::Unreadable(SnapshotError::Unreadable { path: printable(here.as_bytes()), why });
+        match layout.kind(&here).map_err(unreadable)? {
+            None => return nowhere(format!("{here} is not there")),
+            Some(Kind::Link) => {
+                links += 1;
+                if links > LINKS_MAX {
+                    return nowhere(format!("the links at {here} never end"));
+                }
+                let target = target(&here, layout.link(&here).map_err(unreadable)?).map_err(Lost::Nowhere)?;
+                done.pop();
+                kind = Kind::Folder;
+                todo.extend(target.rsplit('/').map(str::to_owned));
             }
-            let target = String::from_utf8(layout.link(&here)?).map_err(|_| format!("the link {here} is not UTF-8"))?;
-            if target.starts_with('/') {
-                return Err(format!("{here} is an absolute link: only links inside the repository are followed"));
-            }
-            if target.len() > PATH_BYTES_MAX {
-                return Err(format!("the link {here} is longer than {PATH_BYTES_MAX} bytes"));
-            }
-            done.pop();
-            kind = Kind::Folder;
-            todo.extend(target.rsplit('/').map(str::to_owned));
+            Some(found) => kind = found,
         }
     }
     Ok((done.join("/"), kind))
+}
+
+/// The way that a link names, if it is one inside the tree.
+fn target(link: &str, target: Option<Vec<u8>>) -> Result<String, String> {
+    let target = target.filter(|target| target.len() <= PATH_BYTES_MAX);
+    let target = target.ok_or_else(|| format!("the link {link} is longer than {PATH_BYTES_MAX} bytes"))?;
+    match String::from_utf8(target) {
+        Err(_) => Err(format!("the link {link} is not UTF-8")),
+        Ok(target) if target.is_empty() => Err(format!("the link {link} is empty")),
+        Ok(target) if target.starts_with('/') => {
+            Err(format!("{link} is an absolute link: only links inside the repository are followed"))
+        }
+        Ok(target) => Ok(target),
+    }
 }

@@ -4,7 +4,7 @@ use crate::{
     packet::printable,
     snapshot::{Kind, Layout, Snapshot, SnapshotError},
 };
-use git2::{ObjectType, Oid, Repository, Tree};
+use git2::{ErrorCode, ObjectType, Oid, Repository, Tree};
 use std::{collections::BTreeSet, path::Path};
 
 /// Modes of a tree's entries (gitdatamodel(7)).
@@ -47,9 +47,13 @@ impl CommitTree {
         if path.is_empty() { Ok(root) } else { self.repository.find_tree(root.get_path(Path::new(path))?.id()) }
     }
 
-    fn entry(&self, path: &str) -> Result<(i32, Oid), git2::Error> {
-        let entry = self.repository.find_tree(self.tree)?.get_path(Path::new(path))?;
-        Ok((entry.filemode_raw(), entry.id()))
+    /// None: there is no such entry. A folder on the way that lacks is an error.
+    fn entry(&self, path: &str) -> Result<Option<(i32, Oid)>, git2::Error> {
+        match self.repository.find_tree(self.tree)?.get_path(Path::new(path)) {
+            Ok(entry) => Ok(Some((entry.filemode_raw(), entry.id()))),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn kind_of(&self, mode: i32, id: Oid) -> Result<Kind, git2::Error> {
@@ -66,16 +70,14 @@ impl CommitTree {
         })
     }
 
-    fn blob(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, git2::Error> {
-        let (_, id) = self.entry(path)?;
+    /// None: it is no file of at most so many bytes.
+    fn blob(&self, path: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, git2::Error> {
+        let Some((_, id)) = self.entry(path)? else { return Ok(None) };
         let odb = self.repository.odb()?;
         // The size is known before anything is inflated.
         match odb.read_header(id)? {
-            (bytes, ObjectType::Blob) if bytes as u64 <= bytes_max => Ok(odb.read(id)?.data().to_vec()),
-            (bytes, kind) => {
-                let text = format!("{kind} of {bytes} bytes, where a file of at most {bytes_max} is read");
-                Err(git2::Error::from_str(&text))
-            }
+            (bytes, ObjectType::Blob) if bytes as u64 <= bytes_max => Ok(Some(odb.read(id)?.data().to_vec())),
+            _ => Ok(None),
         }
     }
 }
@@ -96,17 +98,18 @@ impl Layout for CommitTree {
         Ok(list)
     }
 
-    fn kind(&self, path: &str) -> Option<Kind> {
-        let (mode, id) = self.entry(path).ok()?;
-        self.kind_of(mode, id).ok()
+    fn kind(&self, path: &str) -> Result<Option<Kind>, String> {
+        let entry = self.entry(path).map_err(text)?;
+        entry.map(|(mode, id)| self.kind_of(mode, id)).transpose().map_err(text)
     }
 
-    fn link(&self, path: &str) -> Result<Vec<u8>, String> {
+    fn link(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         self.blob(path, LINK_BYTES_MAX).map_err(text)
     }
 
     fn read(&self, path: &str, bytes_max: u64) -> Result<Vec<u8>, String> {
-        self.blob(path, bytes_max).map_err(text)
+        let blob = self.blob(path, bytes_max).map_err(text)?;
+        blob.ok_or_else(|| format!("it is no file of at most {bytes_max} bytes"))
     }
 }
 

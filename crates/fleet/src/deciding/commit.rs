@@ -58,7 +58,7 @@ impl Commit {
         let unreadable = |source| SnapshotError::Commit { commit: id.to_string(), source };
         let summary = describe(&cache::open(directory)?, id).map_err(unreadable)?.summary;
         let snapshot = match tree::of_commit(cache::open(directory)?, id, "") {
-            Err(error @ SnapshotError::Commit { .. }) => return Err(error.into()),
+            Err(error) if error.is_unreadable() => return Err(error.into()),
             read => read.map_err(|error| NotRead::Broken(error.to_string()))?,
         };
         let file = read_fleet(&snapshot)?;
@@ -100,7 +100,7 @@ impl Commit {
     /// What is wrong with what a machine would run, as that reads it. What only the machine itself can open is believed.
     fn judge(&self, directory: &Path, machine: &Name, paths: &BTreeSet<String>) -> Result<Option<String>, NotRead> {
         let snapshot = match tree::folders_of_commit(cache::open(directory)?, self.id, paths) {
-            Err(error @ SnapshotError::Commit { .. }) => return Err(error.into()),
+            Err(error) if error.is_unreadable() => return Err(error.into()),
             Err(error) => return Ok(Some(error.to_string())),
             Ok(snapshot) => snapshot,
         };

@@ -1,8 +1,8 @@
 //! What of a commit a machine needs: its folders with all below, and what links in there lead to. Read level by level, so
 //! that what is missing can be asked for together.
 //!
-//! Links are followed as `abide_git` follows them when it reads the same commit: what leads nowhere, or out of the
-//! repository, needs nothing, and is that one's to say.
+//! Links are followed as `abide_git` follows them when it reads the same commit, and what it looks at on the way is brought:
+//! what leads nowhere, or out of the repository, needs nothing more, and is that one's to say.
 
 use super::{
     object::{BadObject, EntryKind, Tree, word},
@@ -236,6 +236,7 @@ impl Walk {
         };
         while let Some(part) = todo.pop() {
             match part.as_str() {
+                _ if here.0 == EntryKind::File => return Ok(Way::Ends),
                 "" | "." => continue,
                 ".." if done.pop().is_none() => return Ok(Way::Ends),
                 ".." => {}
@@ -246,6 +247,9 @@ impl Walk {
                 Ok(found) => found,
                 Err(way) => return Ok(way),
             };
+            if let Some((id, kind)) = self.lacks(here, objects)? {
+                return Ok(Way::Lacks(id, kind));
+            }
             if here.0 == EntryKind::Link {
                 links += 1;
                 let Some(target) = objects.read(here.1) else { return Ok(Way::Lacks(here.1, ObjectKind::Blob)) };
@@ -266,6 +270,20 @@ impl Walk {
         match self.look(&done, objects)? {
             Ok((kind, id)) => Ok(Way::Leads(done.join("/"), kind, id)),
             Err(way) => Ok(way),
+        }
+    }
+
+    /// What somebody lacks who looks at this, wherever the way goes on from there.
+    fn lacks(
+        &mut self,
+        (kind, id): (EntryKind, ObjectId),
+        objects: &Objects,
+    ) -> Result<Option<(ObjectId, ObjectKind)>, WalkError> {
+        match kind {
+            EntryKind::Folder => Ok(self.tree(id, objects)?.is_none().then_some((id, ObjectKind::Tree))),
+            EntryKind::File => self.file(id, objects),
+            // A link is read where it is followed; and what a submodule is, its entry says.
+            EntryKind::Link | EntryKind::Submodule => Ok(None),
         }
     }
 

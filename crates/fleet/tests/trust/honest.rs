@@ -313,16 +313,18 @@ fn links_lead_to_what_other_folders_have() {
         .file("base/shared.yaml", "->../shared/more/s.yaml")
         .file("base/folder", "->../shared/all")
         .file("base/dangling", "->nowhere")
+        .file("base/through", "->../unrelated/../shared/aside")
         .file("base/loop", "->loop")
         .file("base/.gitignore", "x")
         .file("base/.hidden/y", "y")
         .file("shared/all/x.yaml", &volume("x"))
+        .file("shared/aside/w.yaml", &volume("w"))
         .file("shared/more", "->deep/deeper")
         .file("shared/deep/deeper/s.yaml", &volume("s"))
         .file("unrelated/u.yaml", &volume("u"));
     let first = world.commit(draft);
     let taken = world.take(first).unwrap();
-    assert_eq!(units(&taken), ["data", "s", "x"]);
+    assert_eq!(units(&taken), ["data", "s", "w", "x"]);
     let unrelated = world.blob(&volume("u"));
     assert!(
         !abide_fleet::trust::objects::Objects::open(world.folder.path()).unwrap().has(unrelated),

@@ -128,14 +128,17 @@ fn links() {
     let host = maker.tree(&[
         (LINK, b"absolute", link("/etc/passwd")),
         (LINK, b"again.yaml", link("own.yaml")),
+        (LINK, b"beside", link("own.yaml/../own.yaml")),
         (LINK, b"common", link("../shared")),
         (LINK, b"dangling", link("nowhere")),
+        (LINK, b"empty", link("")),
         (LINK, b"git", link("../../.git/config")),
         (LINK, b"here", link(".")),
         (LINK, b"loop", link("loop2")),
         (LINK, b"loop2", link("loop")),
         (LINK, b"out", link("../../../etc/passwd")),
         (BLOB, b"own.yaml", maker.blob(b"own")),
+        (LINK, b"slash", link("own.yaml/")),
         (LINK, b"sub", link("../module/x")),
         (LINK, b"through", link("own.yaml/x")),
         (LINK, b"x.yaml", link("common/up/shared/x.yaml")),
@@ -144,30 +147,52 @@ fn links() {
     let root = maker.tree(&[(FOLDER, b"host", host), (SUBMODULE, b"module", module), (FOLDER, b"shared", shared)]);
     insta::assert_snapshot!(maker.show(root, "host"), @r"
     absolute: host/absolute is an absolute link: only links inside the repository are followed
+    beside: host/own.yaml is no folder
     common/up/host/absolute: host/absolute is an absolute link: only links inside the repository are followed
+    common/up/host/beside: host/own.yaml is no folder
     common/up/host/common: it is a link to a folder that holds it
     common/up/host/dangling: host/nowhere is not there
+    common/up/host/empty: the link host/empty is empty
     common/up/host/git: it is a link that leads out of the repository
     common/up/host/here: it is a link to a folder that holds it
     common/up/host/loop: the links at host/loop never end
     common/up/host/loop2: the links at host/loop2 never end
     common/up/host/out: it is a link that leads out of the repository
+    common/up/host/slash: host/own.yaml is no folder
     common/up/host/sub: module is a submodule, which abide doesn't fetch
     common/up/host/through: host/own.yaml is no folder
     common/up/module: it is a submodule, which abide doesn't fetch: commit the files themselves
     common/up/shared/up: it is a link to a folder that holds it
     dangling: host/nowhere is not there
+    empty: the link host/empty is empty
     git: it is a link that leads out of the repository
     here: it is a link to a folder that holds it
     loop: the links at host/loop never end
     loop2: the links at host/loop2 never end
     out: it is a link that leads out of the repository
     own.yaml (3)
+    slash: host/own.yaml is no folder
     sub: module is a submodule, which abide doesn't fetch
     through: host/own.yaml is no folder
     x.yaml (1)
     ");
     assert!(maker.show(root, "module").contains("is not a folder"), "{}", maker.show(root, "module"));
+}
+
+/// What lacks may be anything: were it taken for what isn't there, all that is behind it would be gone.
+#[test]
+fn what_lacks_is_not_taken_for_what_is_not_there() {
+    let maker = Maker::new();
+    let lacks = Oid::from_bytes(&[7; 20]).unwrap();
+    let shared = maker.tree(&[(BLOB, b"s.yaml", maker.blob(b"s"))]);
+    for (mode, target) in
+        [(FOLDER, "../gone/../shared"), (FOLDER, "../gone/inner/s.yaml"), (BLOB, "../gone"), (LINK, "../gone/s.yaml")]
+    {
+        let host = maker.tree(&[(LINK, b"link", maker.blob(target.as_bytes()))]);
+        let root = maker.tree(&[(mode, b"gone", lacks), (FOLDER, b"host", host), (FOLDER, b"shared", shared)]);
+        let error = maker.snapshot(root, "host").err().unwrap();
+        assert!(error.is_unreadable() && error.to_string().contains("looking at gone: "), "{target}: {error}");
+    }
 }
 
 #[test]
