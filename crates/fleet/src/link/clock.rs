@@ -13,8 +13,9 @@
 //! it is the year 3000, in which no hub is believed. And a hub's thief, who signs what he likes for as long as the root lets
 //! the issuing key sign, makes no machine with a right clock believe that today is over.
 //!
-//! *The own certificate* is renewed by the hub's clock, as answers have it. A clock that is ahead by years makes every
-//! hub look expired: that is said, and nothing else can be done about it here.
+//! *The own certificate* is renewed by the hub's clock, as answers have it. A hub that lies about it can have certificates
+//! renewed as often as the [follower](super::follower) lets it, or not at all, which it could do by saying nothing as well. A
+//! clock that is ahead by years makes every hub look expired: that is said, and nothing else can be done about it here.
 
 use rustls::{pki_types::UnixTime, time_provider::TimeProvider};
 use std::{

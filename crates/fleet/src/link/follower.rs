@@ -34,6 +34,9 @@ const RENEW_AGAIN: Duration = Duration::from_secs(3600);
 /// And the shortest, as when it has expired: nothing else can be done.
 const RENEW_AT_ONCE: Duration = Duration::from_secs(60);
 
+/// The least time from one renewal to the next: certificates that last for ten seconds are the shortest that a hub makes.
+const RENEWALS_APART_MIN: Duration = Duration::from_secs(5);
+
 /// How long a hub is waited for that is merely to answer.
 const WAIT_SHORT: Duration = Duration::from_secs(1);
 
@@ -248,6 +251,7 @@ impl Follower {
         if is_let_in {
             let until = words::date(renewed.expires_at);
             tracing::info!(until, "the machine's certificate was renewed");
+            self.pace.renew_after = Some(Instant::now() + renewals_apart(&renewed));
             self.identity = renewed;
             return;
         }
@@ -257,4 +261,11 @@ impl Follower {
         }
         self.not_renewed("the hub did not let the renewed certificate in".to_owned());
     }
+}
+
+/// How long a renewed certificate is kept, whatever the hub's clock shows: one that lies, or a certificate that ends soon as
+/// what is above it does, would be a renewal after the other. By the machine's own clock, which nobody sets.
+fn renewals_apart(renewed: &Identity) -> Duration {
+    let until_next = u64::try_from(renewed.renew_at.saturating_sub(renewed.issued_at)).unwrap_or(0);
+    Duration::from_secs(until_next / 2).clamp(RENEWALS_APART_MIN, RENEW_AGAIN)
 }

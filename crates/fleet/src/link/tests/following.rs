@@ -2,7 +2,7 @@
 
 use super::{
     asking::target,
-    hub::{Answer, Asked, Http, Hub, document, issued, now, own, refusal},
+    hub::{Answer, Asked, Http, Hub, document, now, own, refusal},
     pass,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         remote::Remote,
         taker::{Judge, NotTaken, Taken},
     },
-    protocol::{MachineState, Poll, RefusalCode, Renew, Report, Target},
+    protocol::{MachineState, Poll, RefusalCode, Report, Target},
 };
 use abide_agent::{Opened, Reporter, SourceReport, SourceState};
 use abide_reconcile::{Attend, Complete, Fault, Progress, Revision, Wish};
@@ -37,7 +37,7 @@ use tokio::{
 
 /// Takes what isn't `f…`.
 #[derive(Default)]
-struct Simple {
+pub(super) struct Simple {
     /// How often it fails first.
     fails: Mutex<u32>,
     took: Notify,
@@ -73,7 +73,7 @@ impl Judge for Simple {
 }
 
 /// A machine that follows the hub.
-struct Machine {
+pub(super) struct Machine {
     said: UnboundedReceiver<Result<Revision, Fault>>,
     reporter: Arc<dyn Reporter>,
     contact: Box<dyn Fn() -> abide_agent::api::Contact + Send>,
@@ -92,7 +92,7 @@ impl Attend for Until {
 }
 
 impl Machine {
-    fn start(folder: &Folder, identity: &Identity, judge: Arc<dyn Judge>) -> Self {
+    pub(super) fn start(folder: &Folder, identity: &Identity, judge: Arc<dyn Judge>) -> Self {
         let link = Link::new(Handle::current(), "0.1.0", own()).unwrap();
         let Opened { mut source, wake, reporter, contact } =
             link.begin(folder.clone(), identity.clone(), judge).unwrap();
@@ -111,7 +111,7 @@ impl Machine {
         Self { said, reporter, contact, wake: wake.into(), gone }
     }
 
-    async fn says(&mut self) -> Result<String, String> {
+    pub(super) async fn says(&mut self) -> Result<String, String> {
         match self.said.recv().await.unwrap() {
             Ok(Revision { commit, wish: Wish::Complete(_), .. }) => Ok(commit),
             Ok(Revision { commit, wish, .. }) => Ok(format!("{commit:.4} {wish:?}")),
@@ -136,12 +136,12 @@ impl Drop for Machine {
     }
 }
 
-fn is_poll(asked: &Asked) -> bool {
+pub(super) fn is_poll(asked: &Asked) -> bool {
     asked.path == "/v1/poll"
 }
 
 /// Lets pauses pass until something comes: a second in some milliseconds, so that what is really done has its time.
-async fn passing_until<T>(coming: impl Future<Output = T>) -> T {
+pub(super) async fn passing_until<T>(coming: impl Future<Output = T>) -> T {
     let mut coming = pin!(coming);
     loop {
         tokio::select! {
@@ -335,68 +335,4 @@ async fn a_machine_that_was_revoked_or_cloned_says_what_to_do() {
         let text = machine.says().await.unwrap_err();
         assert!(text.contains(message) && text.contains(remedy), "{text}");
     }
-}
-
-/// Renews, and lets in whoever shows a certificate of that serial or later.
-fn renews(hub: &Hub, lets_in: i64) -> impl FnMut(&Asked) -> Answer + use<> {
-    let authority = Arc::clone(&hub.authority);
-    move |asked| {
-        let by = asked.by.as_ref().expect("a machine");
-        match asked.path.as_str() {
-            "/v1/renew" => document(&issued(&authority, "till-1", &asked.read::<Renew>().key, now())),
-            _ if by.serial < lets_in * 1000 => Answer::Document(403, refusal(RefusalCode::Unknown, "too new")),
-            "/v1/poll" if asked.read::<Poll>().knows.is_none() => document(&target(7, 'a')),
-            "/v1/poll" => Answer::Nothing(asked.read::<Poll>().wait.into()),
-            _ => Answer::Nothing(0),
-        }
-    }
-}
-
-const DAY: i64 = 24 * 3600;
-
-#[tokio::test]
-async fn a_certificate_is_renewed_by_the_hubs_clock() {
-    let hub = Hub::start_at(Http::Two, now() - 30 * DAY).await;
-    let (_directory, folder, identity) = hub.machine(now() - 21 * DAY);
-    hub.answers(renews(&hub, 0));
-    let mut machine = Machine::start(&folder, &identity, Arc::new(Simple::default()));
-    assert_eq!(machine.says().await, Ok("a".repeat(40)));
-    let renewed = hub
-        .until(|asked| {
-            let polls: Vec<&Asked> = asked.iter().filter(|asked| is_poll(asked)).collect();
-            let serial = polls.last()?.by.as_ref()?.serial;
-            (polls.len() >= 2 && serial > identity.issued_at * 1000).then_some(serial)
-        })
-        .await;
-    let kept = folder.identity().unwrap().unwrap();
-    assert_eq!((kept.issued_at, kept.expires_at), (renewed / 1000, renewed / 1000 + 30 * DAY));
-    assert_eq!((kept.age, folder.next().unwrap()), (identity.age, None));
-}
-
-#[tokio::test]
-async fn a_renewed_certificate_that_is_not_let_in_is_not_kept() {
-    let hub = Hub::start_at(Http::Two, now() - 30 * DAY).await;
-    let (_directory, folder, identity) = hub.machine(now() - 21 * DAY);
-    let before = identity.issued_at * 1000;
-    let mut script = renews(&hub, 0);
-    hub.answers(move |asked| {
-        let is_new = asked.by.as_ref().is_some_and(|by| by.serial > before);
-        if is_new { Answer::Document(403, refusal(RefusalCode::Unknown, "who?")) } else { script(asked) }
-    });
-    let mut machine = Machine::start(&folder, &identity, Arc::new(Simple::default()));
-    assert_eq!(machine.says().await, Ok("a".repeat(40)), "the one before works");
-    assert_eq!((folder.identity().unwrap().unwrap(), folder.next().unwrap()), (identity, None));
-}
-
-#[tokio::test]
-async fn what_was_renewed_before_a_crash_is_tried() {
-    let hub = Hub::start(Http::Two).await;
-    let (_directory, folder, identity) = hub.machine(now() - DAY);
-    let key = crate::link::key::Key::make().unwrap();
-    let next = identity.renewed(key.to_pem(), issued(&hub.authority, "till-1", &key.public(), now())).unwrap();
-    folder.write_next(&next).unwrap();
-    hub.answers(renews(&hub, now() - 60));
-    let mut machine = Machine::start(&folder, &identity, Arc::new(Simple::default()));
-    assert_eq!(machine.says().await, Ok("a".repeat(40)));
-    assert_eq!(folder.identity().unwrap().unwrap(), next);
 }

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::BoxBody};
 use hyper::{
     Request, Response,
     body::{Bytes, Frame, Incoming},
-    header::RETRY_AFTER,
+    header::{DATE, HeaderValue, RETRY_AFTER},
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -56,6 +56,8 @@ pub(super) enum Answer {
     Cut(u64),
     /// A 204 after so many seconds.
     Nothing(u64),
+    /// The same as the other, at another date.
+    Dated(&'static str, Box<Answer>),
 }
 
 /// A request that it got.
@@ -302,6 +304,11 @@ async fn answered(answer: Answer) -> io::Result<Response<Body>> {
         Answer::Nothing(after) => {
             sleep(Duration::from_secs(after)).await;
             response(204, whole(Vec::new()))
+        }
+        Answer::Dated(date, answer) => {
+            let mut response = Box::pin(answered(*answer)).await?;
+            response.headers_mut().insert(DATE, HeaderValue::from_static(date));
+            response
         }
     })
 }

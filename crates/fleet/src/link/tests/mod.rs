@@ -5,6 +5,7 @@ mod asking;
 mod enrolling;
 mod following;
 mod hub;
+mod renewing;
 
 use std::{future::Future, pin::pin, time::Duration};
 use tokio::{
