@@ -60,7 +60,7 @@ pub(super) struct FleetSource {
     base: Option<Oid>,
     /// The tip as it was read, or why it isn't rolled out.
     read: Option<(Tip, Result<Commit, String>)>,
-    /// The base as it was read, where the tip is refused.
+    /// The base as it was read, for when the tip is refused.
     kept: Option<Commit>,
     said: Option<String>,
     /// What was said last that wasn't refused.
@@ -126,7 +126,12 @@ impl FleetSource {
     fn look_at(&mut self, tip: &Tip) -> Result<Revision, Fault> {
         if self.read.as_ref().is_none_or(|(known, _)| known != tip) {
             let read = self.read(tip)?;
-            self.read = Some((tip.clone(), read));
+            // The tip before it may have become the base, and isn't read again.
+            if let Some((_, Ok(before))) = self.read.replace((tip.clone(), read))
+                && Some(before.id) == self.base
+            {
+                self.kept = Some(before);
+            }
         }
         let revised = match &mut self.read {
             Some((_, Ok(commit))) => revise(&self.means, &mut self.wants, commit)?,

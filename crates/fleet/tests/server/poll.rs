@@ -12,6 +12,13 @@ use abide_reconcile::Name;
 use hyper::StatusCode;
 use std::time::{Duration, Instant};
 
+/// A machine's poll has come, and waits.
+async fn one_polls(rig: &Rig) {
+    while !rig.server.metrics().contains("abide_hub_polling 1\n") {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_is_told_as_soon_as_there_is_news() {
     let rig = Rig::new().await;
@@ -139,9 +146,7 @@ async fn who_waits_takes_back_that_it_is_away() {
     let mut client = rig.client(&keys, Http::Two).await;
     client.post("/v1/poll", &poll("a", None, 0)).await;
     let waits = tokio::spawn(async move { client.post("/v1/poll", &poll("a", None, 200)).await });
-    while !rig.server.metrics().contains("abide_hub_polling 1\n") {
-        tokio::task::yield_now().await;
-    }
+    one_polls(&rig).await;
     let machine = rig.machine("till-1");
     let hub = "hub-store.db".to_owned();
     let away = Fact::Away { name: machine.name.clone(), hub: hub.clone(), since: rig.now() };
@@ -180,9 +185,7 @@ async fn a_hub_that_ends_lets_go_of_those_that_wait() {
     let mut client = rig.client(&keys, Http::Two).await;
     client.post("/v1/poll", &poll("a", None, 0)).await;
     let waits = tokio::spawn(async move { client.post("/v1/poll", &poll("a", None, 200)).await });
-    while !rig.server.metrics().contains("abide_hub_polling 1\n") {
-        tokio::task::yield_now().await;
-    }
+    one_polls(&rig).await;
     rig.end().await;
     assert_eq!(waits.await.unwrap().status, StatusCode::NO_CONTENT);
 }

@@ -26,6 +26,7 @@ use std::{
     thread,
     time::Duration,
 };
+use tempfile::TempDir;
 use tokio::{
     runtime::Handle,
     sync::{
@@ -167,6 +168,28 @@ fn report_of(state: MachineState) -> impl Fn(&[Asked]) -> Option<Report> {
     }
 }
 
+/// A machine that is on the hub's seventh target, `a…`.
+struct Story {
+    hub: Hub,
+    machine: Machine,
+    /// What it reported then.
+    first: Report,
+    _directory: TempDir,
+}
+
+impl Story {
+    async fn begin() -> Self {
+        let hub = Hub::start(Http::Two).await;
+        let (directory, folder, identity) = hub.machine(now());
+        hub.answers(says(target(7, 'a')));
+        let mut machine = Machine::start(&folder, &identity, Arc::new(Simple::default()));
+        assert_eq!(machine.says().await, Ok("a".repeat(40)));
+        machine.is_on(&"a".repeat(40));
+        let first = hub.until(report_of(MachineState::Ready)).await;
+        Self { hub, machine, first, _directory: directory }
+    }
+}
+
 #[tokio::test]
 async fn a_target_is_taken_said_and_reported() {
     for http in [Http::One, Http::Two] {
@@ -199,13 +222,7 @@ async fn what_is_refused_is_said_and_reported() {
 
 #[tokio::test]
 async fn what_was_said_earlier_is_the_target_only_where_it_goes_forward() {
-    let hub = Hub::start(Http::Two).await;
-    let (_directory, folder, identity) = hub.machine(now());
-    hub.answers(says(target(7, 'a')));
-    let mut machine = Machine::start(&folder, &identity, Arc::new(Simple::default()));
-    assert_eq!(machine.says().await, Ok("a".repeat(40)));
-    machine.is_on(&"a".repeat(40));
-    hub.until(report_of(MachineState::Ready)).await;
+    let Story { hub, mut machine, _directory, .. } = Story::begin().await;
     for (told, digit) in [(3, 'e'), (4, 'b')] {
         hub.answers(says(target(told, digit)));
         (machine.wake)();
@@ -294,13 +311,7 @@ async fn a_proxy_that_cuts_is_found_out() {
 
 #[tokio::test]
 async fn a_hub_that_is_away_is_told_of_and_then_its_return() {
-    let hub = Hub::start(Http::Two).await;
-    let (_directory, folder, identity) = hub.machine(now());
-    hub.answers(says(target(7, 'a')));
-    let mut machine = Machine::start(&folder, &identity, Arc::new(Simple::default()));
-    assert_eq!(machine.says().await, Ok("a".repeat(40)));
-    machine.is_on(&"a".repeat(40));
-    let first = hub.until(report_of(MachineState::Ready)).await;
+    let Story { hub, mut machine, first, _directory } = Story::begin().await;
     hub.answers_each([Answer::Later(503, refusal(RefusalCode::Unavailable, "the hub ends"), 30)]);
     for _ in 0..2 {
         let polls = hub.asked("/v1/poll").len();
