@@ -207,6 +207,8 @@ impl Follower {
         match shown {
             Ok((client, renewed)) => {
                 self.pace.renewal = None;
+                // From when it was issued on: one that was left from before the agent's start may be over sooner.
+                self.pace.renew_after = Some(Instant::now() + renewals_apart(&renewed));
                 self.line.show(client);
                 self.trial = Some(renewed);
             }
@@ -251,7 +253,6 @@ impl Follower {
         if is_let_in {
             let until = words::date(renewed.expires_at);
             tracing::info!(until, "the machine's certificate was renewed");
-            self.pace.renew_after = Some(Instant::now() + renewals_apart(&renewed));
             self.identity = renewed;
             return;
         }
