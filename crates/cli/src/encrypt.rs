@@ -16,6 +16,9 @@ pub(crate) fn run(here: &Here, command: &Encrypt) -> Done {
     let mut recipients = command.recipient.clone();
     for name in &command.machine {
         let known: Recipient = hub::recipient(here, name)?.parse()?;
+        output::complain(&format!(
+            "{name} is {known}, as the hub says: compare that with what `abide enroll --recipient` says on {name}\n"
+        ));
         recipients.push(known);
     }
     let mut plain = Vec::new();

@@ -5,7 +5,7 @@ use crate::{
     documents,
     exit::{Done, Exit, Failure, with_causes},
     here::Here,
-    output,
+    output::{self, Format},
     source::{register, words_of},
 };
 use abide_fleet::{
@@ -21,6 +21,7 @@ use abide_spec::{
     Name, fleet,
     kind::{Credentials, Follow, HubSource, SourceSpec},
 };
+use serde::Serialize;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -46,6 +47,9 @@ pub(crate) fn run(here: &Here, command: &Enroll) -> Done {
         output::words(command.output.format, &[format!("the certificate of {} was renewed", identity.name)]);
         return Ok(Exit::Done);
     }
+    if command.recipient {
+        return recipient(&folder, command.output.format);
+    }
     let wanted = wanted(command)?;
     let spec = spec_of(command, &wanted.hub.to_string())?;
     here.paths.make()?;
@@ -56,9 +60,22 @@ pub(crate) fn run(here: &Here, command: &Enroll) -> Done {
         Err(error) => return Err(failure(&error)),
     };
     let (reply, by) = register(here, &source_name()?, spec)?;
-    let mut words = vec![welcome(&identity, is_new)];
+    let recipient = identity.recipient()?;
+    let mut words = vec![welcome(&identity, is_new), format!("values for it are encrypted to {recipient}")];
     words.extend(words_of(here, reply, by));
     output::words(command.output.format, &words);
+    Ok(Exit::Done)
+}
+
+/// What this machine says of itself, without asking anybody.
+fn recipient(folder: &Folder, format: Format) -> Done {
+    #[derive(Serialize)]
+    struct Shown {
+        recipient: String,
+    }
+    let identity = folder.identity()?.ok_or_else(|| failure(&EnrollError::Never))?;
+    let recipient = identity.recipient()?.to_string();
+    output::print(format, &Shown { recipient: recipient.clone() }, || recipient + "\n");
     Ok(Exit::Done)
 }
 

@@ -13,10 +13,10 @@ use std::{path::PathBuf, str::FromStr};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Enroll {
     /// The hub, as https://hub.example.org:7443
-    #[arg(required_unless_present = "renew")]
+    #[arg(required_unless_present_any = ["renew", "recipient"])]
     pub(crate) url: Option<String>,
     /// What `abide hub token create` printed
-    #[arg(long, env = "ABIDE_TOKEN", hide_env_values = true, required_unless_present = "renew")]
+    #[arg(long, env = "ABIDE_TOKEN", hide_env_values = true, required_unless_present_any = ["renew", "recipient"])]
     pub(crate) token: Option<String>,
     /// How the machine is called in the fleet, by which the repository says what it runs; its host name unless said
     #[arg(long)]
@@ -36,6 +36,9 @@ pub(crate) struct Enroll {
     /// Get a new certificate now, which happens by itself in time
     #[arg(long, conflicts_with_all = ["url", "name", "grants", "source", "signers", "again"])]
     pub(crate) renew: bool,
+    /// Say what values for this machine are encrypted to, `age1…`, as it knows itself and the hub may lie about
+    #[arg(long, conflicts_with_all = ["url", "name", "grants", "source", "signers", "again", "renew"])]
+    pub(crate) recipient: bool,
     #[command(flatten)]
     pub(crate) output: Output,
 }

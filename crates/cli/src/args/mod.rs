@@ -148,10 +148,11 @@ pub(crate) struct Doctor {
 /// Encrypt a value of a fleet's Secret, so that only the machines it is for can read it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Encrypt {
-    /// For whom: `age1…`, as `abide hub machine describe` shows it; several may read it if it is given several times
+    /// For whom: `age1…`, as `abide enroll --recipient` says on the machine; several may read it if it is given several times
     #[arg(short, long, required_unless_present = "machine")]
     pub(crate) recipient: Vec<Recipient>,
-    /// For which machine, as the hub of this root knows it; may be given several times
+    /// For which machine, as the hub of this root knows it: what that says is shown, to be compared with what the machine
+    /// says; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) machine: Vec<Name>,
     /// What to encrypt, every byte of it; the standard input unless given

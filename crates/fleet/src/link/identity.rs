@@ -15,7 +15,11 @@ use super::{
     tls::{self, CertificateTrouble, Root, Shown},
     words,
 };
-use crate::{protocol::Issued, server::authority::Identity as Certified};
+use crate::{
+    protocol::Issued,
+    server::authority::Identity as Certified,
+    trust::age::{self, Recipient},
+};
 use abide_spec::Name;
 use rustls::ClientConfig;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -133,6 +137,19 @@ pub enum BadCertificate {
         /// Asked for.
         wanted: String,
     },
+    /// Values for the machine would be encrypted to somebody else: a hub that forgot to whom learns it from certificates.
+    #[error(
+        "the hub issued a certificate by which values for this machine are encrypted to {found}, and this machine's is {own}: is the hub somebody else's?"
+    )]
+    Recipient {
+        /// In the certificate.
+        found: String,
+        /// The machine's own.
+        own: Recipient,
+    },
+    /// What it is compared with.
+    #[error("the key to decrypt with can't be read")]
+    Age(#[from] age::BadKey),
 }
 
 /// The folder of a machine's identity.
@@ -271,6 +288,10 @@ impl Identity {
         }
         let chain = tls::certificates(&self.chain).ok_or(CertificateTrouble::Pem("certificate"))?;
         let certified = Certified::of(&chain[0]).map_err(|_| CertificateTrouble::Pem("certificate"))?;
+        let own = self.recipient()?;
+        if !certified.recipient.is_empty() && certified.recipient != own.to_string() {
+            return Err(BadCertificate::Recipient { found: certified.recipient, own });
+        }
         if certified.name.as_str() == self.name && certified.fleet == self.fleet {
             let Times { issued_at, renew_at, expires_at, .. } = times;
             return Ok(Self { issued_at, renew_at, expires_at, ..self });
@@ -280,6 +301,11 @@ impl Identity {
             found: format!("{} of the fleet {}", certified.name.as_str(), certified.fleet),
             wanted,
         })
+    }
+
+    /// To whom values for this machine are encrypted, as only the machine itself knows for sure.
+    pub fn recipient(&self) -> Result<Recipient, age::BadKey> {
+        Ok(age::Identity::parse(&self.age)?.recipient())
     }
 
     /// How it talks to its hub.

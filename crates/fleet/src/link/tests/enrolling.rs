@@ -9,7 +9,7 @@ use crate::{
     },
     protocol::{Enroll, Enrolled, RefusalCode, Renew},
     server::authority::{Authority, has_key},
-    trust::{State, state::Head},
+    trust::{State, age, state::Head},
 };
 use abide_spec::fleet;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -113,6 +113,11 @@ async fn answers_that_lie_are_refused() {
         ("can't be read", |answer, _, _, _| answer.issued.chain = "-----BEGIN".to_owned()),
         ("not of the root that this machine knows", |answer, _, other, asked| {
             answer.issued = issued(other, "till-1", &asked.key, now());
+        }),
+        ("for this machine are encrypted to age1", |answer, ours, _, asked| {
+            let (key, other) = (BASE64_STANDARD.decode(&asked.key).unwrap(), age::Identity::generate().unwrap());
+            let at = now() * 1000;
+            answer.issued = ours.issue("till-1", &key, &other.recipient().to_string(), at, at).unwrap();
         }),
         // Times that are not the certificate's would make it the last one, and its hub the last hub.
         ("issued on Wed, 01 Jan 3000", |answer, _, _, _| answer.issued.now = 32_503_680_000),

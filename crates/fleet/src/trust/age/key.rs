@@ -13,7 +13,7 @@ const IDENTITY: Hrp = Hrp::parse_unchecked("age-secret-key-");
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
     /// No recipient.
-    #[error("it is no recipient of age: `age1` and 58 characters are; see `abide hub machine describe`")]
+    #[error("it is no recipient of age: `age1` and 58 characters are; see `abide enroll --recipient` on the machine")]
     Recipient,
     /// No identity.
     #[error("it holds no identity of age, or more than one: a line `AGE-SECRET-KEY-1…` is one")]
