@@ -5,10 +5,10 @@ use abide_fleet::{
         Chain, Frame, Issued, ObjectId, ObjectKind, Objects, Poll, Refusal, RefusalCode, Renew, Target, write_frame,
     },
     server::{
-        authority::{Authority, Lifetime},
+        authority::{Authority, Identity, Lifetime},
         tls::WallClock,
     },
-    trust::way,
+    trust::{age, way},
 };
 use abide_git::{Oid, Repository};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -22,7 +22,10 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
 };
 
@@ -41,7 +44,25 @@ pub(crate) enum Lie {
     Chain(Vec<ObjectId>),
     /// To each question for objects it sends these bytes, and says whether they are packed.
     Bytes(Vec<u8>, bool),
+    /// The target has this number.
+    Number(u64),
 }
+
+/// Which certificate it gives to machines that renew theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// The one that was asked for.
+    Honest,
+    /// Another machine's.
+    Another,
+    /// One of which it says that it ends in a thousand years.
+    Endless,
+    /// One by which values for the machine are to be encrypted to somebody else.
+    Diverted,
+}
+
+/// In each answer it says that this is the present day: each certificate would be old.
+const DATE: &str = "Tue, 31 Dec 2999 23:59:59 GMT";
 
 /// Of which release it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +82,12 @@ struct Inner {
     /// What it has of objects.
     repository: PathBuf,
     said: Mutex<(Target, Lie)>,
+    /// The number of the next target, if it isn't a lie.
+    next: AtomicU64,
     release: Mutex<Release>,
+    renewal: Mutex<Renewal>,
+    /// Who had a certificate renewed, each time.
+    renewed: Mutex<Vec<String>>,
     bell: Condvar,
 }
 
@@ -75,18 +101,25 @@ impl Liar {
         // Later than all that the real one said.
         let number = u64::try_from(WallClock::system().now()).unwrap();
         let target = Target { number, commit: ObjectId([0; 20]), tag: None, rotations: Vec::new(), spread: 4 };
-        let (said, release, bell) = (Mutex::new((target, Lie::Target)), Mutex::new(Release::Present), Condvar::new());
-        let inner = Arc::new(Inner { authority, repository: repository.to_owned(), said, release, bell });
+        let inner = Arc::new(Inner {
+            authority,
+            repository: repository.to_owned(),
+            said: Mutex::new((target, Lie::Target)),
+            next: AtomicU64::new(number + 1),
+            release: Mutex::new(Release::Present),
+            renewal: Mutex::new(Renewal::Honest),
+            renewed: Mutex::default(),
+            bell: Condvar::new(),
+        });
         let listener = TcpListener::bind(address).unwrap();
         let serving = Arc::clone(&inner);
         thread::spawn(move || {
-            let first = serving.said.lock().unwrap().0.number;
             for stream in listener.incoming() {
                 let (inner, config) = (Arc::clone(&serving), Arc::clone(&config));
                 thread::spawn(move || {
                     let connection = ServerConnection::new(config).unwrap();
                     // Who hangs up has his reasons.
-                    drop(inner.serve(StreamOwned::new(connection, stream.unwrap()), first));
+                    drop(inner.serve(StreamOwned::new(connection, stream.unwrap()), number));
                 });
             }
         });
@@ -98,10 +131,21 @@ impl Liar {
         *self.0.release.lock().unwrap() = release;
     }
 
+    /// From now on it renews certificates so.
+    pub(crate) fn renews(&self, renewal: Renewal) {
+        *self.0.renewal.lock().unwrap() = renewal;
+    }
+
+    /// How often it gave this machine another certificate.
+    pub(crate) fn renewed(&self, name: &str) -> usize {
+        self.0.renewed.lock().unwrap().iter().filter(|renewed| *renewed == name).count()
+    }
+
     /// From now on it says this.
     pub(crate) fn says(&self, commit: ObjectId, lie: Lie) {
+        let next = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let number = if let Lie::Number(number) = lie { number } else { next };
         let mut said = self.0.said.lock().unwrap();
-        let number = said.0.number + 1;
         *said = (Target { number, commit, tag: None, rotations: Vec::new(), spread: 4 }, lie);
         self.0.bell.notify_all();
     }
@@ -129,15 +173,18 @@ impl Inner {
         let mut stream = BufReader::new(stream);
         loop {
             let (path, body) = request(&mut stream)?;
-            let (status, content, encoding) = self.answer(&path, &body, silent);
+            let chain = stream.get_ref().conn.peer_certificates().unwrap();
+            let by = Identity::of(&chain[0]).unwrap();
+            let (status, content, encoding) = self.answer(&path, &body, &by, silent);
             let stream = stream.get_mut();
-            write!(stream, "HTTP/1.1 {status} x\r\nContent-Length: {}\r\n{encoding}\r\n", content.len())?;
+            let length = content.len();
+            write!(stream, "HTTP/1.1 {status} x\r\nDate: {DATE}\r\nContent-Length: {length}\r\n{encoding}\r\n")?;
             stream.write_all(&content)?;
             stream.flush()?;
         }
     }
 
-    fn answer(&self, path: &str, body: &[u8], silent: u64) -> (u16, Vec<u8>, &'static str) {
+    fn answer(&self, path: &str, body: &[u8], by: &Identity, silent: u64) -> (u16, Vec<u8>, &'static str) {
         match path {
             "/v1/poll" => {
                 let target = serde_json::to_value(self.poll(&read(body), silent)).unwrap();
@@ -159,7 +206,7 @@ impl Inner {
                 Lie::Bytes(bytes, false) => (200, bytes, ""),
                 lie => (200, frames(&self.objects(&read(body), &lie)), ""),
             },
-            "/v1/renew" => (200, bytes(&self.renew(&read(body))), ""),
+            "/v1/renew" => (200, bytes(&self.renew(&read(body), by)), ""),
             other => panic!("a machine asks for {other}"),
         }
     }
@@ -203,11 +250,18 @@ impl Inner {
         object(&Repository::open(&self.repository).unwrap(), id)
     }
 
-    /// A certificate for another machine.
-    fn renew(&self, asked: &Renew) -> Issued {
+    fn renew(&self, asked: &Renew, by: &Identity) -> Issued {
         let key = BASE64_STANDARD.decode(&asked.key).unwrap();
         let now = WallClock::system().now();
-        self.authority.issue("till-2", &key, "", now, now).unwrap()
+        let issue = |name: &str, recipient: &str| self.authority.issue(name, &key, recipient, now, now).unwrap();
+        let name = by.name.as_str();
+        self.renewed.lock().unwrap().push(name.to_owned());
+        match *self.renewal.lock().unwrap() {
+            Renewal::Honest => issue(name, &by.recipient),
+            Renewal::Another => issue("another", ""),
+            Renewal::Endless => Issued { expires_at: 32_503_680_000, ..issue(name, &by.recipient) },
+            Renewal::Diverted => issue(name, &age::Identity::generate().unwrap().recipient().to_string()),
+        }
     }
 }
 

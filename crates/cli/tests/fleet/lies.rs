@@ -4,7 +4,7 @@
 
 use crate::{
     hub::{Hub, fleet, rollout, web},
-    liar::{Liar, Lie, Release, frames, object},
+    liar::{Liar, Lie, Release, Renewal, frames, object},
     machine::Machine,
     signer::Signer,
 };
@@ -12,7 +12,7 @@ use abide_fleet::protocol::{Frame, ObjectId, ObjectKind};
 use abide_git::Repository;
 use abide_lab::Snapshot;
 use flate2::{Compression, write::GzEncoder};
-use std::io::Write;
+use std::{collections::BTreeMap, fs, io::Write, path::PathBuf};
 
 /// What the thief has to work with. The machine ran `first`, `second` and `head`, in whose tree `second` is the floor.
 struct Stage {
@@ -31,26 +31,28 @@ type Case = (Fate, &'static str, fn(&Stage) -> (String, Lie));
 /// What becomes of a lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// It is refused.
+    /// It may not be taken: that is said, and nothing of it is kept.
     Refused,
+    /// It could be taken, and nobody can use what came: that is said.
+    Useless,
     /// It may be whole another time, and is asked for again.
     Incomplete,
 }
 
-use Fate::{Incomplete, Refused};
+use Fate::{Incomplete, Refused, Useless};
 
 const CASES: &[(&str, Case)] = &[
     // -- objects: what was changed has another name, and what lacks is missed
     (
         "a file that was changed",
-        (Refused, "nobody asked for", |stage| {
+        (Useless, "nobody asked for", |stage| {
             let (commit, file) = stage.next();
             (commit, Lie::Instead(file, blob(&web("stolen"))))
         }),
     ),
     (
         "a folder that was changed",
-        (Refused, "nobody asked for", |stage| {
+        (Useless, "nobody asked for", |stage| {
             let (commit, _) = stage.next();
             let folder = stage.id(&format!("{commit}:base"));
             let other = stage.object(&format!("{}:base", stage.first));
@@ -67,7 +69,7 @@ const CASES: &[(&str, Case)] = &[
     ),
     (
         "a folder as a file",
-        (Refused, "nobody asked for", |stage| {
+        (Useless, "nobody asked for", |stage| {
             let (commit, file) = stage.next();
             let Frame { content, .. } = stage.object(&file.to_string());
             (commit, Lie::Instead(file, Frame { kind: ObjectKind::Tree, content }))
@@ -144,12 +146,19 @@ const CASES: &[(&str, Case)] = &[
     // -- what even they can't have meant
     (
         "a Secret that everybody can read",
-        (Refused, "Secret", |stage| {
+        (Useless, "Secret", |stage| {
             let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2}\n";
             (stage.commit(&stage.head, Some(&stage.anna), "", &format!("{}---\n{secret}", web("open"))), Lie::Target)
         }),
     ),
     // -- too much, or too little
+    (
+        "folders without end",
+        (Useless, "folders 100 deep", |stage| {
+            stage.hub.repository.write(&format!("base/{}x", "d/".repeat(101)), "x");
+            (stage.commit(&stage.head, Some(&stage.anna), "", &web("deep")), Lie::Target)
+        }),
+    ),
     (
         "an answer that ends early",
         (Incomplete, "can't be read", |stage| {
@@ -174,6 +183,13 @@ const CASES: &[(&str, Case)] = &[
     ),
 ];
 
+/// Certificates that it gives to who renews, and what is said of that.
+const RENEWALS: &[(Renewal, &str)] = &[
+    (Renewal::Another, "a certificate for another of the fleet"),
+    (Renewal::Endless, "the certificate says that it is good from"),
+    (Renewal::Diverted, "this machine's is age1"),
+];
+
 #[test]
 fn a_stolen_hub_is_believed_in_nothing_that_it_makes_up() {
     let stage = Stage::new();
@@ -188,9 +204,17 @@ fn a_stolen_hub_is_believed_in_nothing_that_it_makes_up() {
     }
     assert!(machine.get().find("Volume/vault").is_none());
     let pid = machine.pid();
+    let mut new = Machine::to_start(&hub.url(), &hub.token(1), "till-2");
 
     let (stage, liar) = stage.stolen();
+    // A machine that has no commit yet believes no first one that isn't signed by whom it names.
+    liar.says(stage.commit(&stage.head, None, "", &web("first")).parse().unwrap(), Lie::Target);
+    new.start();
+    let why = new.source_is("refused");
+    assert!(why.contains("isn't signed, and the signers of version 1 must sign it"), "{why}");
+    new.end();
     for (name, (fate, words, lie)) in CASES {
+        let before = kept(&machine);
         let (commit, lie) = lie(&stage);
         liar.says(commit.parse().unwrap(), lie);
         let now = machine.wait(&format!("{name}: {fate:?}, {words:?}"), |now: &Snapshot| {
@@ -200,12 +224,20 @@ fn a_stolen_hub_is_believed_in_nothing_that_it_makes_up() {
             source.message.contains(words) && (is_told || *fate == Incomplete)
         });
         assert_eq!((now.source("fleet").commit.as_str(), machine.pid()), (stage.head.as_str(), pid), "{name}");
+        assert!(*fate != Refused || kept(&machine) == before, "{name}: it is kept");
     }
-    // Nor does it become another machine.
-    let said = machine.abide(&["enroll", "--renew"]);
-    assert!(said.code != 0 && said.err.contains("a certificate for till-2"), "{said}");
+    // All the time it said that this is the year 2999, where each certificate is over: one such renewal is enough.
+    assert_eq!(liar.renewed("till-1"), 1);
+    // Nor does the machine become another one.
+    for (renewal, words) in RENEWALS {
+        liar.renews(*renewal);
+        let said = machine.abide(&["enroll", "--renew"]);
+        assert!(said.code != 0 && said.err.contains(words), "{renewal:?}: {said}");
+    }
 
-    // Once it says something true, that is taken, whatever release it is of.
+    // Once it says something true, that is taken, whatever release it is of, and though there can be no later number.
+    liar.says(stage.head.parse().unwrap(), Lie::Number(u64::MAX));
+    machine.source_is("following");
     let mut last = stage.head.clone();
     for release in [Release::Present, Release::Older, Release::Newer] {
         liar.is_of(release);
@@ -285,6 +317,14 @@ impl Stage {
     fn object(&self, name: &str) -> Frame {
         object(&Repository::open(self.hub.repository.path(".git")).unwrap(), self.id(name)).unwrap()
     }
+}
+
+/// What a machine has of objects, with their sizes; and what it puts aside before it has judged a target.
+fn kept(machine: &Machine) -> BTreeMap<PathBuf, u64> {
+    let source = machine.root().join("state/sources/fleet");
+    let packs = fs::read_dir(source.join("repo.git/objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+    let size = |path: PathBuf| fs::metadata(&path).ok().map(|metadata| (path, metadata.len()));
+    packs.chain([source.join("unjudged")]).filter_map(size).collect()
 }
 
 /// `fleet.yaml`, in which one machine that isn't there has the label that selects the vault.

@@ -4,7 +4,7 @@ use crate::hub::{Hub, PATIENCE};
 use abide_lab::{Rig, Snapshot};
 use std::ops::{Deref, DerefMut};
 
-/// A machine of the fleet, whose agent runs.
+/// A machine of the fleet, whose agent runs unless said otherwise.
 pub(crate) struct Machine(Rig);
 
 impl Machine {
@@ -15,9 +15,15 @@ impl Machine {
 
     /// The same with the hub there.
     pub(crate) fn enrolled_at(url: &str, token: &str, name: &str) -> Self {
-        let mut rig = Rig::new(env!("CARGO_BIN_EXE_abide"));
+        let mut machine = Self::to_start(url, token, name);
+        machine.start();
+        machine
+    }
+
+    /// Enrols. Its agent is yet to be started.
+    pub(crate) fn to_start(url: &str, token: &str, name: &str) -> Self {
+        let rig = Rig::new(env!("CARGO_BIN_EXE_abide"));
         rig.must(&["enroll", url, "--token", token, "--name", name]);
-        rig.start();
         Self(rig)
     }
 
