@@ -20,6 +20,7 @@ pub(crate) fn run(here: &Here, command: &Apply) -> Done {
             format!("{} is no folder: what a source owns is all that its folder says; name that", path.display());
         return Err(Failure::refused(text));
     }
+    documents::warn_of_nothing(&path);
     let unwritable = || Failure::refused(format!("{path:?} is no text: choose another path"));
     let path = path.to_str().ok_or_else(unwritable)?.to_owned();
     let name = folder.name.clone().map_or_else(|| name_of(&path), Ok)?;

@@ -1,6 +1,6 @@
 //! Documents of this machine: a folder, a file in it, and the sources that its owner writes.
 
-use crate::exit::Failure;
+use crate::{exit::Failure, output};
 use abide_git::{Snapshot, folder, revision};
 use abide_spec::{
     Context, Diagnostic, Name, Parsed, Scope, Tree, TreeFile,
@@ -24,6 +24,15 @@ pub(crate) fn read(path: &Path, scope: &Scope, grants: &Grants) -> Result<Read<P
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let alone = Alone { folder: folder::of_folder(parent)?, name };
     Ok(abide_spec::parse(&alone, context))
+}
+
+/// Says so of a folder that holds no documents: easily it is another one than was meant.
+pub(crate) fn warn_of_nothing(path: &Path) {
+    let Ok(folder) = folder::of_folder(path) else { return };
+    if !folder.files().iter().any(|file| abide_spec::is_document(&file.path)) {
+        let path = path.display();
+        output::complain(&format!("abide: {path} holds no document: no *.yaml and no *.yml, but for hidden ones\n"));
+    }
 }
 
 /// Reads a file of kind Source.

@@ -22,6 +22,7 @@ pub(crate) fn run(here: &Here, command: &Plan) -> Done {
     let path = folder.path.canonicalize().map_err(Failure::file("finding", &folder.path))?;
     let name = folder.name.clone().map_or_else(|| name_of(&path.display().to_string()), Ok)?;
     let grants = documents::grants(folder.source.as_deref())?;
+    documents::warn_of_nothing(&path);
     let parsed = documents::read(&path, &name, &grants)?;
     let parsed = parsed
         .map_err(|mistakes| Failure::refused(format!("the folder has mistakes\n{}", revision::render(&mistakes))))?;

@@ -154,6 +154,12 @@ fn kind(node: &Node, to: &mut Decoder<'_>) -> Option<(&'static str, &'static str
         to.mistake(node.place, format!("expected a document with `apiVersion` and `kind`, not {}", describe(node)));
         return None;
     }
+    if is_compose(node) {
+        let text = "this is a file of Docker Compose: what abide reads has an `apiVersion` and a `kind`; \
+                    docs/coming-from.md has one rewritten";
+        to.mistake(node.place, text);
+        return None;
+    }
     let mut word = |key: &str| {
         let word = node.get(key).and_then(|node| Some((node.scalar()?, node.place)));
         if word.is_none() {
@@ -166,7 +172,9 @@ fn kind(node: &Node, to: &mut Decoder<'_>) -> Option<(&'static str, &'static str
     let of_kind: Vec<_> = KINDS.into_iter().filter(|(_, known)| *known == kind).collect();
     if of_kind.is_empty() {
         let kinds: BTreeSet<&str> = KINDS.into_iter().map(|(_, kind)| kind).collect();
-        to.mistake(kind_place, format!("unknown kind `{kind}`{}", suggest(kind, kinds)));
+        let hint =
+            if version == API_VERSION { "" } else { "; docs/coming-from.md has the nearest words of other tools" };
+        to.mistake(kind_place, format!("unknown kind `{kind}`{}{hint}", suggest(kind, kinds)));
         return None;
     }
     let found = of_kind.iter().copied().find(|(known, _)| *known == version);
@@ -176,6 +184,12 @@ fn kind(node: &Node, to: &mut Decoder<'_>) -> Option<(&'static str, &'static str
         to.mistake(version_place, text);
     }
     found
+}
+
+/// Whether it is what many have written before they come here.
+fn is_compose(node: &Node) -> bool {
+    let is_ours = ["apiVersion", "kind"].iter().any(|key| node.get(key).is_some());
+    !is_ours && node.get("services").is_some_and(|services| matches!(services.value, Value::Map(_)))
 }
 
 fn metadata(object: &Object<'_>, node: &Node, to: &mut Decoder<'_>) -> Option<Metadata> {

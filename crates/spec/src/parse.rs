@@ -118,7 +118,7 @@ fn misplaced(body: &Body, secrets: Secrets<'_>) -> Option<String> {
         (Body::Fleet(_) | Body::Rollout(_), _) => return Some(fleet::elsewhere(body.kind())),
         (Body::Secret(_), Secrets::Sealed(_)) => {
             "everyone in a fleet can read this: write a Secret of `abide.dev/v1alpha1`, with each value under \
-             `spec.data` as `age --encrypt --armor --recipient age1…` prints it for the machines that may open it"
+             `spec.data` as `abide encrypt --recipient age1…` prints it for the machines that may open it"
         }
         (Body::Sealed(_), Secrets::Plain) => {
             "only a machine of a fleet can open this: write a Secret of `v1`, with its values under `stringData`"

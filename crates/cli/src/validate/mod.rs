@@ -45,6 +45,7 @@ pub(crate) fn run(command: &Validate) -> Done {
             let text = format!("{} is no fleet's: there is no {} in it", path.display(), abide_spec::fleet::FILE);
             return Err(Failure::usage(text));
         } else {
+            documents::warn_of_nothing(path);
             documents::read(path, &scope, &grants)?.map(|parsed| parsed.units.len())
         };
         match read {

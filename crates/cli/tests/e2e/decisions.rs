@@ -7,7 +7,7 @@ use crate::{
     support::{greeting, local},
 };
 use abide_lab::{Rig, host_port, http::get, oci, write};
-use std::path::Path;
+use std::{fs, path::Path};
 
 /// It works only where a file lies in its volume, whatever its document says.
 const PICKY: &str = r#"apiVersion: abide.dev/v1alpha1
@@ -118,5 +118,11 @@ fn a_folder_is_planned_applied_and_stopped_with_an_agent_or_without() {
     rig.must(&["source", "resume", "shop"]);
     rig.wait("it is back", |now| now.settled && now.find("Container/web").is_some_and(|web| web.ready));
     assert_eq!(greeting(port.number), "two");
+
+    // A folder of nothing is rarely what was meant.
+    let nothing = rig.path("nothing");
+    fs::create_dir(&nothing).unwrap();
+    let applied = rig.abide(&["apply", nothing.to_str().unwrap()]);
+    assert!(applied.code == 0 && applied.err.contains("nothing holds no document"), "{applied}");
     rig.end();
 }

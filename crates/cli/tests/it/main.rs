@@ -47,6 +47,32 @@ fn validate_shows_each_mistake_and_exits_with_3() {
 }
 
 #[test]
+fn who_names_what_holds_no_documents_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    fs::create_dir(here.join("empty")).unwrap();
+    fs::write(here.join("empty/.hidden.yaml"), VOLUME).unwrap();
+    fs::write(here.join("compose.yaml"), "services:\n  web: {image: nginx}\n").unwrap();
+    let said = |path: &str| {
+        let output = abide(here, &["validate", path]);
+        format!("{:?}\n{}{}", output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    insta::assert_snapshot!(said("empty"), @r"
+    0
+    valid: 0 units
+    abide: empty holds no document: no *.yaml and no *.yml, but for hidden ones
+    ");
+    insta::assert_snapshot!(said("compose.yaml"), @r"
+    3
+    compose.yaml:1:1: this is a file of Docker Compose: what abide reads has an `apiVersion` and a `kind`; docs/coming-from.md has one rewritten
+     1 | services:
+       | ^
+
+    1 mistake
+    ");
+}
+
+#[test]
 fn validate_answers_programs() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), "kind: Volume\n").unwrap();
@@ -146,7 +172,7 @@ fn a_fleet_is_checked_as_its_machines_read_it() {
     assert_eq!(said(&["--machine", "display-3"]), "0\nvalid: 2 units\n", "what others run is no mistake of this one");
     insta::assert_snapshot!(said(&[]), @r"
     3
-    roles/till/plain.yaml:3:18: everyone in a fleet can read this: write a Secret of `abide.dev/v1alpha1`, with each value under `spec.data` as `age --encrypt --armor --recipient age1…` prints it for the machines that may open it
+    roles/till/plain.yaml:3:18: everyone in a fleet can read this: write a Secret of `abide.dev/v1alpha1`, with each value under `spec.data` as `abide encrypt --recipient age1…` prints it for the machines that may open it
      3 | metadata: {name: plain}
        |                  ^^^^^
 

@@ -48,7 +48,7 @@ pub(super) fn documents(file: &File, documents: &[Document<'_>], is_whole: bool,
         first.insert(key, document);
     }
     if is_whole && !first.contains_key(&("Fleet", "")) {
-        let text = "there is no document of kind Fleet; `abide hub init` writes one";
+        let text = "there is no document of kind Fleet; `abide hub init` prints one";
         mistakes.push(file.diagnostic(Place::default(), text));
     }
 }

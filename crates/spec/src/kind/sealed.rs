@@ -11,7 +11,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SealedSecretSpec {
-    /// Values by key: each as `age --encrypt --armor --recipient age1…` prints it, for one recipient or more.
+    /// Values by key: each as `abide encrypt --recipient age1…` prints it, for one recipient or more.
     pub data: BTreeMap<String, Armored>,
 }
 
@@ -23,9 +23,7 @@ pub struct Armored(String);
 
 /// Why a text is no sealed value. It isn't quoted: it may be what was to be sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this is no sealed value: write all that `age --encrypt --armor --recipient age1…` prints, from `{BEGIN}` to `{END}`"
-)]
+#[error("this is no sealed value: write all that `abide encrypt --recipient age1…` prints, from `{BEGIN}` to `{END}`")]
 pub struct BadArmor;
 
 const BEGIN: &str = "-----BEGIN AGE ENCRYPTED FILE-----";
