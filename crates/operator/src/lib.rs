@@ -8,6 +8,8 @@
 //! | [`placement`] | on which node each object goes, in the one process of the cluster that leads |
 //! | `api` | the API server's ways, as these two both have to know them |
 
+#![forbid(unsafe_code)]
+
 mod api;
 pub mod crd;
 pub mod documents;

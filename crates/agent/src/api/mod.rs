@@ -254,7 +254,7 @@ pub struct InstanceStatus {
     pub id: String,
     /// `candidate`, `active` or `retiring`.
     pub role: String,
-    /// `preparing`, `starting`, `running`, `stopping` or `exited`.
+    /// `starting`, `running`, `stopping` or `exited`.
     pub state: String,
     /// Of its first process.
     pub pid: Option<i32>,

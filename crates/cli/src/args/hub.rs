@@ -88,8 +88,9 @@ pub(crate) struct Serve {
 
 /// Make another key that signs machines' certificates, by the root's key
 ///
-/// Once in two years at least, and whenever the hub may have been read by others: what the key before signed then lets in only machines that are known, with their own keys. The hub that serves here takes it at once; one elsewhere, which
-/// gets a copy of the folder, within ten minutes.
+/// Once in two years at least, and whenever the hub may have been read by others: what the key before signed then lets in
+/// only machines that are known, with their own keys. The hub that serves here takes it at once; one elsewhere, which gets a
+/// copy of the folder, within ten minutes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RenewIssuing {
     /// Where the root's key is; in the hub's folder unless said

@@ -36,7 +36,7 @@ pub fn document() -> Value {
         ),
         (
             "renew",
-            "Get a certificate for the time to come; also with one that expired at most 30 days ago.",
+            "Get a certificate for the time to come; also with one that expired, for as long as the hub lets: 30 days unless said.",
             body::<Renew>(generator),
             json!({ "200": issued }),
             true,

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How far an object is from what it asks for. Written by its node's agent.
+/// How far an object is from what it asks for. Written by its node's agent, and by the controller where no agent can.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
@@ -36,7 +36,7 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// Which it is: `Ready`, `Reconciling` or `Stalled`.
+    /// Which it is: `Ready`, `Reconciling`, `Stalled` or `Scheduled`.
     #[serde(rename = "type")]
     #[schemars(length(max = 316))]
     pub kind: String,

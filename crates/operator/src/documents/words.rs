@@ -58,7 +58,7 @@ pub(super) fn forbidden(name: &DataName) -> String {
         Sort::ConfigMap => "the ClusterRole abide-agent of deploy/kubernetes allows it".to_owned(),
         Sort::Secret => format!(
             "`kubectl -n {} create rolebinding abide-secrets --clusterrole abide-secrets --serviceaccount \
-             abide-system:abide-agent` allows it",
+             abide-system:abide-agent` allows it (an overlay with another namespace or names needs those)",
             name.scope
         ),
     };
