@@ -1,4 +1,15 @@
 //! The driver around the Reconciler: journal, probes, local API.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `agent`, `port` | what an agent is made of; what it needs of others |
+//! | `driver` | the loop, which owns all that changes |
+//! | [`journal`], `followed` | what must outlive the agent; what that adds up to, of each source |
+//! | `listen`, `mailbox` | how a source is asked what is new; what one says that runs by itself |
+//! | `probe`, `hints` | who is well; where somebody says "look there" |
+//! | [`api`], `door`, `may`, `talk`, `asker` | what can be asked, by whom, and the way of a request |
+//! | `news`, `telling` | what happened, for people; what a source's reporter was told |
+//! | `hold`, `clock`, `files` | one agent a root; its two clocks; the files of repositories |
 
 #![forbid(unsafe_code)]
 

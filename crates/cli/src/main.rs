@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `args` | every command and flag, with the texts of `--help` |
 //! | `exit` | what exit codes mean, everywhere, and why a command fails |
-//! | `output`, `render`, `live` | `-o json`, `-o yaml`, or words; the words; progress |
+//! | `output`, `render`, `live`, `relay` | `-o json`, `-o yaml`, or words; the words; progress; a terminal |
 //! | `here`, `ask`, `client`, `watch` | the root; who answers for it; what becomes of what was asked |
 //! | `files` | how many files may be open |
 //! | `admin` | asks the hub of this root |

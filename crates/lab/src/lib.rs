@@ -7,6 +7,7 @@
 //! | `debian` | images of real software, out of Debian's packages |
 //! | `registry` | Debian's registry, on a port that the kernel chose |
 //! | `git_server` | Git behind https, with a token and an authority of its own |
+//! | `certificates` | such authorities |
 //! | `ssh` | other users, who come by ssh |
 //! | `api_server` | a Kubernetes API server with its etcd |
 //! | `postgres` | a PostgreSQL server |
@@ -22,6 +23,7 @@
 //!
 //! Whatever can't go on here stops the test: helpers panic, and say what they were doing.
 
+#![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod api_server;

@@ -11,9 +11,10 @@
 //! | `board` | whom does a change concern |
 //! | `source`, [`guard`] | which wish is in force, and may it remove that much |
 //! | `decide`, `running`, `handover`, `turn` | what comes next for one unit: all policy |
-//! | [`group`], `member`, `wave`, `places`, `rollout` | may it change now, among others that do |
+//! | [`group`], `member`, `wave`, `places`, `rollout`, `grouping` | may it change now, among others that do |
 //! | `agenda`, `look`, `flights`, `reconciler` | what is under way, and when to look and try again |
-//! | [`mod@preview`], [`status`], [`progress`] | what people ask: what would a wish change, and how do things stand |
+//! | [`mod@preview`], [`status`], [`progress`], `cause` | what people ask: what would a wish change, how do things stand, and why |
+//! | `limits`, [`mutant`] | the few numbers that are policy; deliberate mistakes for the simulation to find |
 
 #![forbid(unsafe_code)]
 

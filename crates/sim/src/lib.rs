@@ -2,7 +2,8 @@
 //!
 //! A history is a function of its seed: minutes of faults, crashes, reboots and wishes, then calm, in which everything
 //! must come true and stay so. What must never happen on the way is in `oracle`; what the core says of itself is held
-//! against what happens by `forecast` and `report`.
+//! against what happens by `forecast` and `report`. [`fleet`] plays a hub with a thousand machines in the same way, and
+//! [`cost`] is what planning costs.
 
 #![forbid(unsafe_code)]
 

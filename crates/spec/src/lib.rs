@@ -10,6 +10,12 @@
 //! | [`limits`], [`words`] | how much may be written, and what mistakes are called, here and in a cluster |
 //! | [`fleet`] | what a fleet's `fleet.yaml` says: who gets which folders, and in which order |
 //! | [`unit`] | what it means: a document with everything it refers to |
+//! | `yaml`, `decode`, `document`, `check`, `resolve`, `parse` | the way from files to units |
+//! | [`tree`], [`reference`] | where files come from; names of images |
+//! | [`mod@change`] | what it takes to get from one version of a unit to another |
+//! | [`diagnostic`], [`schema`] | what people are told of mistakes; the same for their editors |
+
+#![forbid(unsafe_code)]
 
 pub mod change;
 mod check;

@@ -1,4 +1,4 @@
-//! Our virtual machine monitor, and the runtime behind instances of kind VirtualMachine
+//! Our virtual machine monitor, and the runtime behind instances of kind VirtualMachine.
 //!
 //! | module | what it is |
 //! |---|---|
