@@ -61,7 +61,8 @@ pages! {
 }
 
 /// Pages that show no commands.
-const TEXTS: [&str; 5] = ["docs/README.md", "docs/figures.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+const TEXTS: [&str; 6] =
+    ["docs/README.md", "docs/figures.md", "deploy/README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"];
 
 /// The release, where that is what is tested.
 fn program() -> PathBuf {
@@ -135,16 +136,18 @@ fn commands_within_the_text_are_known() {
 }
 
 #[test]
-fn the_service_is_one() {
-    let unit = fs::read_to_string(repository().join("deploy/systemd/abide.service")).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("abide.service");
-    // The program has to be there.
-    fs::write(&path, unit.replace("/usr/local/bin/abide", program().to_str().unwrap())).unwrap();
-    let output = Command::new("systemd-analyze").arg("verify").arg(&path).output();
-    let output = output.unwrap_or_else(|error| panic!("this test needs systemd-analyze: {error}"));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && said.is_empty(), "{said}");
+fn services_are_verified() {
+    for service in ["systemd/abide.service", "hub/abide-hub.service"] {
+        let unit = fs::read_to_string(repository().join("deploy").join(service)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(Path::new(service).file_name().unwrap());
+        // The program has to be there.
+        fs::write(&path, unit.replace("/usr/local/bin/abide", program().to_str().unwrap())).unwrap();
+        let output = Command::new("systemd-analyze").arg("verify").arg(&path).output();
+        let output = output.unwrap_or_else(|error| panic!("this test needs systemd-analyze: {error}"));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && said.is_empty(), "{service}: {said}");
+    }
 }
 
 #[test]
