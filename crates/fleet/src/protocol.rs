@@ -188,9 +188,9 @@ pub enum MachineState {
     Ready,
     /// A unit's version failed there, and was taken back or has nothing to go back to.
     Failed,
-    /// It doesn't take it: not a commit that this machine may take, broken for it, or held by its guard.
+    /// It doesn't take it: not a commit that this machine may take, or broken for it.
     Refused,
-    /// Its owner has stopped it from taking targets.
+    /// Its owner has stopped it from taking targets, or its guard asks whether this one is meant.
     Suspended,
     /// It has taken it and is on its way, or something of it isn't ready. So is read what a later release calls otherwise: it
     /// isn't ready, and nothing says that it failed.

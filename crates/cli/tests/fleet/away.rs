@@ -36,6 +36,49 @@ fn who_was_away_jumps_to_the_present() {
     machines.into_iter().for_each(Machine::end);
 }
 
+/// What others were rid of step by step is much at once for who was away: that is asked there, and holds up nobody else.
+#[test]
+fn who_was_away_and_would_lose_much_asks() {
+    let volume = |n: usize| format!("apiVersion: abide.dev/v1alpha1\nkind: Volume\nmetadata: {{name: v{n}}}\n");
+    let mut hub = Hub::made("127.0.0.1", &["--away-after", "2s"]);
+    hub.repository.write("fleet.yaml", &(fleet(&hub.id, "") + &rollout("soak: 1s, maxUnavailable: 2")));
+    (1..=6).for_each(|n| hub.repository.write(&format!("base/v{n}.yaml"), &volume(n)));
+    let first = hub.repository.land("the fleet");
+    hub.start();
+    let mut machines = Machine::several(&hub, 2);
+    machines.iter().for_each(|machine| drop(machine.is_on(&first)));
+    hub.rolled_out(&first, machines.len());
+    machines[1].stop();
+    let mut newest = first.clone();
+    for gone in [[1, 2], [3, 4]] {
+        gone.iter().for_each(|n| hub.repository.remove(&format!("base/v{n}.yaml")));
+        newest = hub.repository.land("some go");
+        machines[0].is_on(&newest);
+    }
+    hub.tells("till-2", &newest);
+    machines[1].start();
+    let asks = |commit: &str| {
+        // What it says of another commit isn't shown.
+        hub.patiently("till-2 asks", || {
+            let machine = hub.machine("till-2");
+            machine["state"] == "suspended" && machine["commit"] == commit && machine["message"] != ""
+        });
+        let message = hub.machine("till-2")["message"].as_str().unwrap().to_owned();
+        message.split("abide allow ").nth(1).unwrap().split('`').next().unwrap().to_owned()
+    };
+    let plan = asks(&newest);
+    hub.repository.write("base/v6.yaml", &volume(7));
+    let next = hub.repository.land("another one");
+    machines[0].is_on(&next);
+    hub.rollout_is("done");
+    let (before, plan) = (plan, asks(&next));
+    assert_ne!(before, plan, "it is asked anew of each commit");
+    machines[1].must(&["allow", &plan]);
+    machines[1].is_on(&next);
+    hub.rolled_out(&next, machines.len());
+    machines.into_iter().for_each(Machine::end);
+}
+
 #[test]
 fn an_old_backup_of_the_hub_sends_nobody_back() {
     let mut hub = Hub::started("soak: 1s");

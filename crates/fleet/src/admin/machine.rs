@@ -61,7 +61,7 @@ pub enum State {
     Failed,
     /// It doesn't take what it was told.
     Refused,
-    /// Its owner has stopped it from taking anything.
+    /// Its owner has stopped it from taking anything, or its guard asks whether what it was told is meant.
     Suspended,
     /// It is silent.
     Away,
