@@ -4,7 +4,7 @@ use crate::{
     id::{SourceId, Ticket, Time},
     limits::Limits,
     member::kept,
-    order::{Fault, Step},
+    order::{Fault, Step, Verdict},
     plan::Next,
     rollout::Seat,
     seen::{Record, Seen},
@@ -119,6 +119,11 @@ impl Entry {
     /// Nothing is assumed about a unit that is changing: it gets no step and satisfies no need.
     pub(crate) fn is_changing(&self) -> bool {
         self.orders.flight.is_some() || self.orders.stale.is_some()
+    }
+
+    /// A person wants it tried again, and what is known of it may be from before what failed was forgotten.
+    pub(crate) fn is_being_forgiven(&self) -> bool {
+        self.retry || self.orders.steps().any(|step| *step == Step::Mark(Verdict::Retry))
     }
 
     /// Claims that the unit has, or may have by orders of which the effect was not seen.

@@ -18,6 +18,9 @@
 //! 4. A wave with more bad members than allowed stops its group. Whoever took the version and was not marked good is taken
 //!    back to its last good one: healthy members in their turn, as any change.
 //!
+//! 5. Whom a person wants tried again is as bad as before until it is seen that what failed is forgotten, and goes first then:
+//!    its group doesn't go on with somebody else in its stead. After a crash it goes when it is its turn.
+//!
 //! None of this is stored. Marks, the wish, and what is seen of the members tell it all, so that it is the same after a crash.
 
 use crate::{

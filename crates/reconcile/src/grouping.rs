@@ -7,7 +7,8 @@ use crate::{
     group::GroupId,
     id::SourceId,
     limits::Limits,
-    member::{Member, begins_change, turns_at},
+    member::{Member, Stage, begins_change, turns_at},
+    places::Turn,
     plan::{Next, Why},
     reconciler::Reconciler,
     rollout::{Rollout, Seat},
@@ -46,7 +47,7 @@ impl Board {
         for (name, group) in new.groups() {
             let id = GroupId { source: source.clone(), name: name.clone() };
             for (wave, rule) in group.waves.iter().enumerate() {
-                let seat = || Seat { group: id.clone(), wave, counted: Member::UNCOUNTED };
+                let seat = || Seat { group: id.clone(), wave, counted: Member::UNCOUNTED, turn: Turn::Usual };
                 seats.extend(rule.members.iter().map(|unit| (unit, seat())));
             }
             self.groups.insert(id.clone(), Rollout::new(id, group.clone()));
@@ -71,8 +72,19 @@ impl Board {
         let Some(entry) = self.units.get_mut(unit) else { return };
         let Some(rollout) = entry.seat.as_ref().and_then(|seat| self.groups.get_mut(&seat.group)) else { return };
         let Some((_, wish)) = &entry.wish else { return };
-        let member = Member::of(entry, wish, &rollout.rule, limits);
-        let Some(seat) = entry.seat.as_mut().filter(|seat| seat.counted != member) else { return };
+        let mut member = Member::of(entry, wish, &rollout.rule, limits);
+        let is_being_forgiven = entry.is_being_forgiven();
+        let Some(seat) = entry.seat.as_mut() else { return };
+        // Its group goes on when it may go itself: else another would take the version in its stead.
+        if is_being_forgiven && seat.counted.stage == Stage::Bad {
+            member.stage = Stage::Bad;
+        }
+        if matches!(member.stage, Stage::Taken | Stage::Soaked | Stage::Proved) {
+            seat.turn = Turn::Usual;
+        }
+        if seat.counted == member {
+            return;
+        }
         let old = std::mem::replace(&mut seat.counted, member);
         if old.standing != member.standing {
             // What it may do depends on how it stands, and is asked for anew.
@@ -86,22 +98,22 @@ impl Board {
     /// What comes next for a unit, if its group has a place for it.
     pub(crate) fn place(&mut self, unit: &UnitId, decision: Decision, limits: &Limits) -> Decision {
         let Some(entry) = self.units.get(unit) else { return decision };
-        let Some(Seat { group, counted, .. }) = &entry.seat else { return decision };
+        let Some(seat) = &entry.seat else { return decision };
         let target = self.target(unit, entry);
         let begins = match (&decision.0, target) {
             (Next::Step(step), Target::Run { want, .. }) => begins_change(step, &entry.record, want),
             _ => false,
         };
-        let Some(rollout) = self.groups.get_mut(group) else { return decision };
+        let Some(rollout) = self.groups.get_mut(&seat.group) else { return decision };
         if !begins {
             rollout.places.forget(unit, &mut self.dirty);
             return decision;
         }
-        if rollout.admit(unit, *counted, &mut self.dirty) {
+        if rollout.admit(unit, seat, &mut self.dirty) {
             return decision;
         }
         // Until it is seen that it serves, or never will, it takes one of the places that it waits for.
-        (Next::Wait(Why::Budget { group: group.name.clone() }), turns_at(entry, &rollout.rule, limits))
+        (Next::Wait(Why::Budget { group: seat.group.name.clone() }), turns_at(entry, &rollout.rule, limits))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     look::Looks,
     mutant::{self, Mutant},
     order::{Accepted, Command, Event, Look},
+    places::Turn,
     plan::{Next, Plan},
     seen::Observed,
     source::{Accepting, Says, Source},
@@ -74,6 +75,7 @@ impl Reconciler {
                     self.board.change(&unit, |entry| {
                         entry.orders.trouble = None;
                         entry.retry = true;
+                        entry.seat.iter_mut().for_each(|seat| seat.turn = Turn::First);
                     });
                 }
             }

@@ -5,7 +5,7 @@ use crate::{
     group::{Away, Group, GroupId},
     member::{Member, Stage, Standing},
     mutant::{self, Mutant},
-    places::{Moved, Places},
+    places::{Moved, Places, Turn},
     plan::Why,
     wave::Tally,
 };
@@ -19,6 +19,8 @@ pub(crate) struct Seat {
     pub(crate) wave: usize,
     /// As its group counts it.
     pub(crate) counted: Member,
+    /// When it gets a place there.
+    pub(crate) turn: Turn,
 }
 
 #[derive(Debug)]
@@ -96,15 +98,16 @@ impl Rollout {
     }
 
     /// Whether a change may be begun of this member that takes it down.
-    pub(crate) fn admit(&mut self, unit: &UnitId, member: Member, moved: &mut Moved) -> bool {
+    pub(crate) fn admit(&mut self, unit: &UnitId, seat: &Seat, moved: &mut Moved) -> bool {
+        let Seat { counted: member, turn, .. } = *seat;
         match member.standing {
             Standing::Broken | Standing::Away | Standing::Absent => {
                 self.places.forget(unit, moved);
                 true
             }
-            Standing::Coming => self.places.ask(unit, true, moved),
+            Standing::Coming => self.places.ask(unit, turn, true, moved),
             Standing::Available if member.stage == Stage::Bad && mutant::is(Mutant::TakenBackAtOnce) => true,
-            Standing::Available => self.places.ask(unit, false, moved),
+            Standing::Available => self.places.ask(unit, turn, false, moved),
         }
     }
 

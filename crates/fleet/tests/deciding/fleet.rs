@@ -201,6 +201,11 @@ impl Fleet {
         self.machines().iter().filter(|machine| told(machine).as_deref() == Some(commit)).count()
     }
 
+    /// The number of what a machine was told last.
+    pub(crate) fn numbered(&self, machine: &Name) -> u64 {
+        self.store.machine(machine).unwrap().unwrap().numbered
+    }
+
     /// How many were ever told it.
     pub(crate) fn tried(&self, commit: &str) -> usize {
         self.told.values().filter(|told| told.iter().any(|other| other == commit)).count()

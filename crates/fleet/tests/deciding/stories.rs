@@ -298,6 +298,28 @@ fn a_machine_tries_again_when_a_person_says_so() {
     fleet.end();
 }
 
+/// Who is to try again does so itself, and nobody in its stead: not even if it is well just when that is asked.
+#[test]
+fn nobody_tries_again_in_the_stead_of_another() {
+    let mut fleet = Fleet::of(3);
+    fleet.repository.fleet("", "{maxUnavailable: 1, soak: 0s}");
+    let good = fleet.repository.push("good");
+    fleet.begin();
+    fleet.until("on the good commit", |fleet| is_done(fleet, &good));
+    let bad = fleet.repository.push("bad");
+    fleet.bad.insert(bad.clone());
+    let is_stopped = |fleet: &Fleet| state(fleet) == Some(RolloutState::Stopped) && fleet.on(&good) == 3;
+    for _ in 0..20 {
+        fleet.until("stopped", |fleet| fleet.rollouts().commit == bad && is_stopped(fleet));
+        let before = fleet.numbered(&name(0));
+        // What it says of the good commit is heard while that is carried out.
+        assert!(fleet.store.ask_retry(&name(0)).unwrap());
+        fleet.until("told once more", |fleet| fleet.numbered(&name(0)) > before || fleet.tried(&bad) > 1);
+        assert_eq!(fleet.tried(&bad), 1, "another was told");
+    }
+    fleet.end();
+}
+
 /// Who is in reach and never well has had its time.
 #[test]
 fn who_is_not_well_in_time_stops_the_roll_out() {

@@ -110,6 +110,15 @@ impl Machine {
         Event::Changed([unit.clone()].into())
     }
 
+    /// A person wants it tried again: that is written before the core hears of it.
+    pub(crate) fn forgive(&mut self, unit: &UnitId) -> Event {
+        if let Some(record) = self.units.get_mut(unit) {
+            record.bad.clear();
+            record.completed = None;
+        }
+        Event::Retry(unit.clone())
+    }
+
     /// All that runs is gone, and what happened to it forgotten.
     pub(crate) fn reboot(&mut self) {
         for (_, record) in self.units.iter_mut().filter(|(unit, _)| unit.kind != abide_reconcile::Kind::Volume) {

@@ -105,7 +105,7 @@ impl Story {
             ["away", unit] => Some(self.reach(unit, Phase::Away { since: self.now })),
             ["back", unit] => Some(self.reach(unit, Phase::Running { started: self.now, ready: None, failing: false })),
             ["allow"] => return self.allow(),
-            ["retry", unit] => Some(Event::Retry(notation::unit(unit))),
+            ["retry", unit] => Some(self.machine.forgive(&notation::unit(unit))),
             _ => self.trouble(&words),
         };
         event.into_iter().for_each(|event| self.core.handle(self.now, event));

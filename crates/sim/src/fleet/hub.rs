@@ -234,6 +234,11 @@ impl Hub {
         self.push(back, 10, Pending::Happen { machine, takes, what: Happens::Ready });
     }
 
+    /// What failed on a machine is forgotten.
+    pub(crate) fn forgive(&mut self, machine: usize) {
+        Arc::make_mut(&mut self.rows[machine]).bad.clear();
+    }
+
     /// The owner of a machine has it take nothing for some time.
     pub(crate) fn suspend(&mut self, now: Time, machine: usize, is_suspended: bool) {
         self.machines[machine].is_suspended = is_suspended;

@@ -236,7 +236,8 @@ impl Story {
                 4 => self.hub.stumble(self.now, machine),
                 5 => self.hub.link(self.now, machine, true),
                 6 => self.hub.suspend(self.now, machine, true),
-                7..9 => self.hub.suspend(self.now, machine, false),
+                7 | 8 => self.hub.suspend(self.now, machine, false),
+                9 => self.retry(machine),
                 _ => {}
             }
         }
@@ -256,6 +257,12 @@ impl Story {
                 _ => self.restart(),
             }
         }
+    }
+
+    /// A person wants it tried again: that is written before the core hears of it.
+    fn retry(&mut self, machine: usize) {
+        self.hub.forgive(machine);
+        self.tell(Event::Retry(self.roster.ids[machine].clone()));
     }
 
     /// A commit, good or bad; or other rules for it.
