@@ -202,10 +202,14 @@ impl Hub {
         machines.iter().find(|machine| machine["name"] == name).cloned().unwrap_or(Value::Null)
     }
 
+    /// All that is in the database of a machine.
+    pub(crate) fn described(&self, name: &str) -> Value {
+        serde_json::from_str(&self.rig.must(&["hub", "machine", "describe", name, "-o", "json"])).unwrap()
+    }
+
     /// The number of what a machine is told, which grows.
     pub(crate) fn target(&self, name: &str) -> u64 {
-        let said = self.rig.must(&["hub", "machine", "describe", name, "-o", "json"]);
-        let said: Value = serde_json::from_str(&said).unwrap();
+        let said = self.described(name);
         said["target"].as_u64().unwrap_or_else(|| panic!("{name} is told nothing: {said}"))
     }
 
