@@ -15,7 +15,7 @@ use crate::{
 };
 use abide_fleet::admin::{
     detail::Detail,
-    rollout::{Looked, Pause, Rollout, RolloutState, Rollouts},
+    rollout::{Look, Looked, Pause, Rollout, RolloutState, Rollouts},
 };
 use abide_spec::Name;
 use looks::{Looks, Next};
@@ -76,10 +76,18 @@ fn watch(here: &Here, command: &Status) -> Done {
         match (is_seen, end(&now)) {
             (Some(true), Some(exit)) => return Ok(exit),
             // It is to be noticed soon.
-            (Some(false), _) if looks.is_due(&now) => looks.take(&now, look(here)),
+            (Some(false), _) if looks.is_due(&now) => {
+                let looked = look(here, command);
+                if looked.is_passed {
+                    let commit = command.commit.as_deref().unwrap_or_default();
+                    let text = "isn't rolled out, or not any more: a later one took its place; `abide rollout status` shows it";
+                    return Err(Failure::failed(format!("commit {commit} {text}")));
+                }
+                looks.take(&now, looked);
+            }
             (None, Some(exit)) => match looks.judge(&now) {
                 Next::Ask => {
-                    looks.take(&now, look(here));
+                    looks.take(&now, look(here, command));
                     continue;
                 }
                 Next::Wait => {}
@@ -97,9 +105,10 @@ fn watch(here: &Here, command: &Status) -> Done {
 }
 
 /// Has the hub ask its repository. That it can't is no reason to say nothing.
-fn look(here: &Here) -> Looked {
-    let looked = admin::ask(here, "POST", "/admin/repository/look", None::<&()>);
-    looked.unwrap_or_else(|failure| Looked { commit: String::new(), trouble: failure.text })
+fn look(here: &Here, command: &Status) -> Looked {
+    let asked = Look { commit: command.commit.clone() };
+    let looked = admin::ask(here, "POST", "/admin/repository/look", Some(&asked));
+    looked.unwrap_or_else(|failure| Looked { trouble: failure.text, ..Looked::default() })
 }
 
 /// How it ended, if nothing moves any more.

@@ -39,7 +39,7 @@ pub(crate) struct Status {
     /// Go on, and show each change
     #[arg(short, long)]
     pub(crate) watch: bool,
-    /// Wait for what becomes of this commit, which may be yet to be pushed
+    /// Wait for what becomes of this commit, which may be yet to be pushed; 1 if a later one took its place
     #[arg(long, value_name = "COMMIT", requires = "watch")]
     pub(crate) commit: Option<String>,
     #[command(flatten)]

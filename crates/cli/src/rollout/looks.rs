@@ -10,6 +10,8 @@ use abide_fleet::admin::rollout::{Looked, Rollouts};
 pub(super) struct Looks {
     /// What was told when the repository was asked last, and what came of that.
     last: Option<(String, Looked)>,
+    /// The newest commit of which was told then.
+    newest: String,
 }
 
 /// What to do about what the hub tells.
@@ -28,7 +30,7 @@ pub(super) enum Next {
 impl Looks {
     /// Judges what is told.
     pub(super) fn judge(&self, now: &Rollouts) -> Next {
-        let Some((then, Looked { commit, trouble })) = &self.last else { return Next::Ask };
+        let Some((then, Looked { commit, trouble, .. })) = &self.last else { return Next::Ask };
         let tip = tip(now);
         match now.state.as_str() {
             _ if trouble.is_empty() && tip == commit => Next::Believe,
@@ -42,12 +44,13 @@ impl Looks {
 
     /// Whether the repository was not asked since this was told first.
     pub(super) fn is_due(&self, now: &Rollouts) -> bool {
-        self.last.as_ref().is_none_or(|(then, _)| then != tip(now))
+        self.last.as_ref().is_none_or(|(then, _)| then != tip(now) || self.newest != now.newest)
     }
 
     /// Takes what came of a look.
     pub(super) fn take(&mut self, now: &Rollouts, looked: Looked) {
         self.last = Some((tip(now).to_owned(), looked));
+        self.newest.clone_from(&now.newest);
     }
 }
 
@@ -89,9 +92,12 @@ mod tests {
                 ..Rollouts::default()
             };
             let last = last.map(|(then, commit, trouble): (&str, &str, &str)| {
-                (then.to_owned(), Looked { commit: commit.to_owned(), trouble: trouble.to_owned() })
+                (
+                    then.to_owned(),
+                    Looked { commit: commit.to_owned(), trouble: trouble.to_owned(), ..Looked::default() },
+                )
             });
-            assert_eq!(Looks { last }.judge(&now), next, "{now:?}");
+            assert_eq!(Looks { last, ..Looks::default() }.judge(&now), next, "{now:?}");
         }
     }
 }

@@ -94,6 +94,9 @@ fn who_watches_hears_of_what_was_pushed_just_before() {
     let third = hub.repository.land("three");
     let heard = watches(&hub, 0, &third);
     assert_eq!(heard.err, "");
+    // What was passed over never comes.
+    let said = hub.ask(&["rollout", "status", "-w", "--commit", &second[..12]]);
+    assert!(said.code == 1 && said.err.contains("a later one took its place"), "{said}");
 
     // A repository that is away holds up nobody.
     server.away();

@@ -13,7 +13,7 @@
 //! | `POST /admin/authority`: what is in the authority's folder is taken now | nothing |
 //! | `GET /metrics` | text for Prometheus |
 //! | `GET /admin/rollouts` | [`rollout::Rollouts`] |
-//! | `POST /admin/repository/look`: the repository is asked for news now | [`rollout::Looked`], when that is over |
+//! | `POST /admin/repository/look` [`rollout::Look`], or nothing: the repository is asked for news now | [`rollout::Looked`], when that is over |
 //! | `PUT /admin/rollouts/NAME` [`rollout::Pause`] | [`rollout::Rollouts`] as they were before that has an effect |
 //!
 //! What isn't granted is a [`crate::protocol::Refusal`].

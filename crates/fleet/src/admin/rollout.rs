@@ -90,6 +90,14 @@ impl RolloutState {
     }
 }
 
+/// Why a look at the repository is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// Somebody waits for this commit: its id, or how that begins.
+    #[serde(default)]
+    pub commit: Option<String>,
+}
+
 /// What came of a look at the repository that was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -99,6 +107,9 @@ pub struct Looked {
     /// Why the repository can't be asked just now; empty if it was.
     #[serde(default)]
     pub trouble: String,
+    /// A commit after the one that is waited for took its place: [`Rollouts::newest`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_passed: bool,
 }
 
 /// A person's word about a roll-out.

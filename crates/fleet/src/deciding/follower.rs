@@ -4,7 +4,10 @@
 use super::bell::Bell;
 use crate::{admin::rollout::Looked, server::Repository as Followed};
 use abide_git::{
-    GitSource, Oid, Repository, Settings, SnapshotError, Tags, Waker, cache::History, describe, location::BadLocation,
+    GitSource, Oid, Repository, Settings, SnapshotError, Tags, Waker,
+    cache::{self, History},
+    describe,
+    location::BadLocation,
     source::Reading,
 };
 use abide_reconcile::{Attend, Complete, Fault, Progress, Revision, Source, Wish};
@@ -111,7 +114,17 @@ impl Followed for Follower {
         Looked {
             commit: tip.map(|tip| tip.commit).unwrap_or_default(),
             trouble: trouble.map(|trouble| trouble.to_string()).or((!is_over).then(late)).unwrap_or_default(),
+            is_passed: false,
         }
+    }
+
+    fn comes_after(&self, commit: &str, earlier: &str) -> bool {
+        // What isn't known here may come yet.
+        let Ok(cache) = cache::open(&self.directory) else { return false };
+        let is_id = !earlier.is_empty() && earlier.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let earlier = is_id.then(|| cache.find_commit_by_prefix(earlier).ok()).flatten();
+        let (Some(earlier), Ok(commit)) = (earlier, Oid::from_str(commit)) else { return false };
+        cache.graph_descendant_of(commit, earlier.id()).unwrap_or_default()
     }
 }
 

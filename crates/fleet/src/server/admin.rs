@@ -9,7 +9,7 @@ use crate::{
     admin::{
         detail::{Detail, Labels},
         machine::{Filter, Machines},
-        rollout::{self, NotPaused, Pause, Rollouts},
+        rollout::{self, Look, Looked, NotPaused, Pause, Rollouts},
         token::{Created, NewToken, Tokens},
     },
     link::Address,
@@ -29,7 +29,7 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
-    task::spawn_blocking,
+    task::{JoinError, spawn_blocking},
     time::sleep,
 };
 
@@ -121,7 +121,10 @@ async fn granted(inner: &Arc<Inner>, door: Door, request: Request<Incoming>) -> 
         (&Method::DELETE, ["admin", "tokens", id]) => remove(inner, (*id).to_owned()).await,
         (&Method::POST, ["admin", "authority"]) => authority(inner).await,
         (&Method::GET, ["admin", "rollouts"]) => Ok(json(&inner.with_store(|store| Rollouts::read(store)).await?)),
-        (&Method::POST, ["admin", "repository", "look"]) => look(inner).await,
+        (&Method::POST, ["admin", "repository", "look"]) => {
+            let asked: Option<Look> = if body.is_empty() { None } else { parse(&body)? };
+            look(inner, asked.and_then(|asked| asked.commit)).await
+        }
         (&Method::PUT, ["admin", "rollouts", name]) => pause(inner, (*name).to_owned(), parse(&body)?).await,
         _ => Err(refused_as(StatusCode::NOT_FOUND, format!("{method} {} is nothing that is known here", uri.path()))),
     }
@@ -223,10 +226,16 @@ async fn remove(inner: &Inner, id: String) -> Result<Answer, Refused> {
     }
 }
 
-async fn look(inner: &Inner) -> Result<Answer, Refused> {
+async fn look(inner: &Inner, awaited: Option<String>) -> Result<Answer, Refused> {
+    let unavailable = |error: JoinError| refused(RefusalCode::Unavailable, error.to_string());
     let repository = Arc::clone(&inner.repository);
-    let looked = spawn_blocking(move || repository.look()).await;
-    looked.map(|looked| json(&looked)).map_err(|error| refused(RefusalCode::Unavailable, error.to_string()))
+    let looked = spawn_blocking(move || repository.look()).await.map_err(unavailable)?;
+    let Some(awaited) = awaited else { return Ok(json(&looked)) };
+    // What is rolled out is asked for after the look, so that it is known here.
+    let newest = inner.with_store(|store| Rollouts::read(store)).await?.newest;
+    let repository = Arc::clone(&inner.repository);
+    let is_passed = spawn_blocking(move || repository.comes_after(&newest, &awaited)).await.map_err(unavailable)?;
+    Ok(json(&Looked { is_passed, ..looked }))
 }
 
 async fn pause(inner: &Inner, name: String, asked: Pause) -> Result<Answer, Refused> {

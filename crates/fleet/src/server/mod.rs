@@ -101,6 +101,9 @@ pub trait Repository: Send + Sync {
 
     /// Asks it for news now. Blocks until it has answered, or is known to be away.
     fn look(&self) -> Looked;
+
+    /// Whether a commit comes after another one of which the id begins so, as far as is known here. Blocks.
+    fn comes_after(&self, commit: &str, earlier: &str) -> bool;
 }
 
 /// Why a hub doesn't serve.

@@ -57,6 +57,10 @@ impl Repository for Still {
     fn look(&self) -> Looked {
         Looked::default()
     }
+
+    fn comes_after(&self, _: &str, _: &str) -> bool {
+        false
+    }
 }
 
 pub(crate) struct Rig {

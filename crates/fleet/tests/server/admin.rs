@@ -8,6 +8,7 @@ use abide_fleet::{
     admin::{
         detail::{Detail, Labels},
         machine::{Machines, State},
+        rollout::Look,
         token::{Created, NewToken, Tokens},
     },
     link::Address,
@@ -118,6 +119,11 @@ async fn machines_are_shown_labelled_and_revoked() {
     assert_eq!(rig.store.retries().unwrap().len(), 1);
     let (status, looked) = people.ask("POST", "/admin/repository/look", &()).await;
     assert_eq!((status, looked.as_str()), (200, r#"{"commit":"","trouble":"nobody answers"}"#));
+    for (commit, is_passed) in [("e4", true), ("e5", false)] {
+        let asked = Look { commit: Some(commit.to_owned()) };
+        let (_, looked) = people.ask("POST", "/admin/repository/look", &asked).await;
+        assert_eq!(looked.contains("isPassed"), is_passed, "{looked}");
+    }
     for (method, path) in [
         ("GET", "/admin/machines/none"),
         ("DELETE", "/admin/machines/none"),
