@@ -1,7 +1,7 @@
 //! The source: where everything is to be, as soon as that changes.
 
 use super::{cluster::Nodes, place::place, shared::Shared, status::Statuses, wish::Wants};
-use abide_reconcile::{Attend, Fault, Revision, Source, UnitId};
+use abide_reconcile::{Attend, Fault, Revision, Source, Time, UnitId};
 use std::{sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 
@@ -10,6 +10,13 @@ const QUIET: Duration = Duration::from_millis(10);
 
 /// But no longer than so many times.
 const QUIETS_MAX: u32 = 20;
+
+/// A look costs all objects. It may take this share of the time, one part in so many: where many objects come one by one, they are
+/// placed together.
+const SHARE: u32 = 10;
+
+/// But no news waits for longer because of that.
+const LATE_MAX: Duration = Duration::from_secs(1);
 
 /// Nothing changes by itself later than this, and if so, it is soon enough.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
@@ -23,6 +30,8 @@ pub(super) struct PlacementSource {
     nodes: Nodes,
     /// What was placed last: the sight's number of changes.
     seen: Option<u64>,
+    /// When it may be looked again.
+    not_before: Time,
     said: Option<String>,
     trouble: Option<String>,
 }
@@ -30,7 +39,7 @@ pub(super) struct PlacementSource {
 impl PlacementSource {
     pub(super) fn new(shared: Arc<Shared>, statuses: Arc<Statuses>, watches: Vec<AbortHandle>) -> Self {
         let (wants, nodes) = Default::default();
-        Self { shared, statuses, watches, wants, nodes, seen: None, said: None, trouble: None }
+        Self { shared, statuses, watches, wants, nodes, seen: None, not_before: Time::ZERO, said: None, trouble: None }
     }
 
     /// Places everything, and says so if it is news.
@@ -82,6 +91,10 @@ impl PlacementSource {
             if sight.is_whole() && is_due || is_news && quiets >= QUIETS_MAX {
                 return Ok(());
             }
+            if is_news && now < self.not_before {
+                drop(self.shared.wait(sight, self.not_before - now));
+                continue;
+            }
             if is_news {
                 let before = sight.changes();
                 let sight = self.shared.wait(sight, QUIET);
@@ -102,7 +115,11 @@ impl Source for PlacementSource {
     fn next(&mut self, attend: &dyn Attend) -> Result<Revision, Fault> {
         loop {
             self.wait(attend)?;
-            if let Some(revision) = self.look() {
+            let began = self.shared.now();
+            let looked = self.look();
+            let ended = self.shared.now();
+            self.not_before = ended + (ended.saturating_sub(began) * (SHARE - 1)).min(LATE_MAX);
+            if let Some(revision) = looked {
                 return Ok(revision);
             }
         }
