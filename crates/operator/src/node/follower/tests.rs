@@ -1,7 +1,10 @@
 //! What a node's follower makes of what it hears. Nobody answers it: the tests do.
 
 use super::*;
-use crate::documents::{Sort, Standing};
+use crate::{
+    documents::{Sort, Standing},
+    node::watch::Objects,
+};
 use abide_spec::{Name, kind::Grants};
 use kube::{Client, Config, core::DynamicObject};
 use serde_json::json;
