@@ -5,6 +5,7 @@
 
 use super::{
     contested::Contested,
+    later::Later,
     lease,
     object::Seen,
     passing::Passing,
@@ -75,6 +76,8 @@ struct State {
     passing: Passing,
     /// What somebody else may write over.
     contested: Contested,
+    /// What was held back as either.
+    later: Later,
     telling: Telling,
     /// What was told of objects' mistakes and of the guard's questions: each once.
     rejected: BTreeMap<UnitId, (What, String)>,
@@ -97,6 +100,7 @@ impl Board {
         let changed: Vec<UnitId> = changed.map(|(unit, _)| unit.clone()).collect();
         state.ready.retain(|unit| subjects.contains_key(unit));
         state.due.extend(changed);
+        state.passing.retain(|unit| subjects.contains_key(unit));
         state.contested.retain(|unit| subjects.contains_key(unit));
         state.moved.retain(|unit, _| !subjects.contains_key(unit));
         state.rejected.retain(|unit, _| subjects.contains_key(unit));
@@ -165,7 +169,7 @@ impl Board {
     pub(crate) fn next(&self, busy: &BTreeSet<UnitId>, now: &Time) -> Option<Job> {
         let mut state = self.lock();
         let at = Instant::now();
-        while let Some(unit) = state.passing.ripe(at).or_else(|| state.contested.ripe(at)) {
+        while let Some(unit) = state.later.ripe(at) {
             state.due.insert(unit);
         }
         while let Some(unit) = state.due.iter().find(|unit| !busy.contains(*unit)).cloned() {
@@ -180,8 +184,7 @@ impl Board {
 
     /// When there may be something to be written though nothing is said meanwhile.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        let state = self.lock();
-        state.passing.wake_at().into_iter().chain(state.contested.wake_at()).min()
+        self.lock().later.wake_at()
     }
 
     /// What is to be told as an Event now.
@@ -241,11 +244,16 @@ impl State {
         }
         self.tell_once(&seen, &after);
         let differs = after != before;
-        if differs && status::is_on_its_way(&after) && self.passing.holds_back(unit, at) {
+        if differs
+            && status::is_on_its_way(&after)
+            && let Some(end) = self.passing.holds_back(unit, at)
+        {
+            self.later.put(end, unit.clone());
             return None;
         }
         self.passing.over(unit);
-        if differs && self.contested.holds_back(unit, &seen.object.meta.uid, &after, at) {
+        if differs && let Some(end) = self.contested.holds_back(unit, &seen.object.meta.uid, &after, at) {
+            self.later.put(end, unit.clone());
             return None;
         }
         differs.then(|| Job::Status(seen, Box::new(after)))

@@ -12,6 +12,7 @@
 //! | `follower` | the one task that knows the cluster: world → wish |
 //! | `snapshot`, `source` | wishes on disk, and on their way to the agent |
 //! | `board`, `status`, `passing`, `contested` | how objects stand, what their status says, what isn't worth saying, and what isn't worth a fight |
+//! | `later` | what is to be looked at again, and when |
 //! | `telling` | what is said as Events, and when |
 //! | `writer`, `resting`, `write`, `event` | what is written, and who is left in peace: status, our finalizer, Events |
 //! | `lease` | that the node's agent is there |
@@ -20,6 +21,7 @@ mod board;
 mod contested;
 mod event;
 mod follower;
+mod later;
 mod lease;
 mod object;
 mod passing;

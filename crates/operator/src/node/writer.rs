@@ -6,8 +6,9 @@
 use super::{
     board::{Board, Job},
     event::Events,
+    later::Later,
     object::{Seen, named},
-    resting::Resting,
+    resting::{Rest, Resting},
     trouble,
     watch::Means,
     write::{self, PATIENCE},
@@ -45,7 +46,7 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
     let mut writes: JoinSet<(UnitId, Ended)> = JoinSet::new();
     let mut busy: BTreeSet<UnitId> = BTreeSet::new();
     let mut events = Events::new(&means);
-    let mut resting = Resting::default();
+    let (mut resting, mut rested) = (Resting::default(), Later::default());
     let mut delays = DefaultBackoff::default();
     let mut not_before = Instant::now();
     loop {
@@ -55,7 +56,7 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
             events.tell(told);
         }
         let is_late = Instant::now() >= not_before;
-        while let Some(unit) = resting.rested(Instant::now()) {
+        while let Some(unit) = rested.ripe(Instant::now()) {
             busy.remove(&unit);
             board.again(unit);
         }
@@ -77,10 +78,14 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
                         resting.is_well(&unit);
                         busy.remove(&unit);
                     }
-                    Ended::Refused(why) => match resting.refused(unit, Instant::now()) {
-                        true => tracing::warn!("{why}"),
-                        false => tracing::debug!("{why}"),
-                    },
+                    Ended::Refused(why) => {
+                        let Rest { length, is_first } = resting.refused(&unit);
+                        rested.put(Instant::now() + length, unit);
+                        match is_first {
+                            true => tracing::warn!("{why}"),
+                            false => tracing::debug!("{why}"),
+                        }
+                    }
                     Ended::Failed(why) => {
                         tracing::warn!("{why}");
                         busy.remove(&unit);
@@ -93,7 +98,7 @@ pub(crate) async fn run(board: Arc<Board>, means: Means) {
             () = events.next_through() => {}
             () = api::until(board.tell_at()), if events.is_free() => {}
             () = sleep_until(not_before), if !is_late => {}
-            () = api::until(resting.wake_at()) => {}
+            () = api::until(rested.wake_at()) => {}
             () = api::until(board.wake_at()), if is_late && writes.len() < WRITES_MAX => {}
         }
     }
