@@ -124,17 +124,25 @@ impl Reporter for Board {
 }
 
 fn write(board: &Weak<Board>, store: &dyn Store, term: &Term) {
-    let mut before = None;
+    let (mut before, mut told) = (None, String::new());
     while let Some(next) = board.upgrade().and_then(|board| board.next()) {
         if before.as_ref() == Some(&next) {
             continue;
         }
         match put(store, term, &next) {
-            Ok(()) => before = Some(next),
+            Ok(()) => {
+                before = Some(next);
+                told.clear();
+            }
             // Who leads next writes it anew.
             Err(StoreError::NotLeading { .. }) => return,
             Err(error) => {
-                tracing::warn!(%error, "how the roll-outs are could not be written");
+                let error = error.to_string();
+                // Once for each reason, or it fills the log while the database is away.
+                if told != error {
+                    tracing::warn!(error, "how the roll-outs are could not be written: that is tried again");
+                    told = error;
+                }
                 if let Some(board) = board.upgrade() {
                     board.note(|_| ());
                 }

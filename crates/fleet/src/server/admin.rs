@@ -114,13 +114,13 @@ async fn granted(inner: &Arc<Inner>, door: Door, request: Request<Incoming>) -> 
         (&Method::DELETE, ["admin", "machines", name]) => revoke(inner, machine(name)?).await,
         (&Method::POST, ["admin", "machines", name, "retry"]) => retry(inner, machine(name)?).await,
         (&Method::GET, ["admin", "tokens"]) => {
-            let tokens = inner.with_store(|store| store.tokens()).await?;
+            let tokens = inner.with_own_store(|store| store.tokens()).await?;
             Ok(json(&Tokens { tokens: tokens.into_iter().map(Into::into).collect() }))
         }
         (&Method::POST, ["admin", "tokens"]) => create(inner, &url, parse(&body)?).await,
         (&Method::DELETE, ["admin", "tokens", id]) => remove(inner, (*id).to_owned()).await,
         (&Method::POST, ["admin", "authority"]) => authority(inner).await,
-        (&Method::GET, ["admin", "rollouts"]) => Ok(json(&inner.with_store(|store| Rollouts::read(store)).await?)),
+        (&Method::GET, ["admin", "rollouts"]) => Ok(json(&inner.with_own_store(|store| Rollouts::read(store)).await?)),
         (&Method::POST, ["admin", "repository", "look"]) => {
             let asked: Option<Look> = if body.is_empty() { None } else { parse(&body)? };
             look(inner, asked.and_then(|asked| asked.commit)).await
@@ -157,8 +157,9 @@ fn machines(inner: &Inner, query: &str) -> Result<Answer, Refused> {
 
 async fn detail(inner: &Inner, name: &Name) -> Result<Answer, Refused> {
     let (of, wanted) = (name.clone(), name.clone());
-    let found = inner
-        .with_store(move |store| store.machine(&of)?.map(|machine| Ok((machine, store.happenings(&of)?))).transpose());
+    let found = inner.with_own_store(move |store| {
+        store.machine(&of)?.map(|machine| Ok((machine, store.happenings(&of)?))).transpose()
+    });
     let (machine, happened) = found.await?.ok_or_else(|| nobody(&wanted))?;
     Ok(json(&Detail::of(&machine, happened)))
 }
@@ -170,7 +171,7 @@ async fn label(inner: &Inner, name: Name, asked: Labels) -> Result<Answer, Refus
         return Err(refused(RefusalCode::BadRequest, why));
     }
     let of = name.clone();
-    if !inner.with_store(move |store| store.label(&of, &asked.labels)).await? {
+    if !inner.with_own_store(move |store| store.label(&of, &asked.labels)).await? {
         return Err(nobody(&name));
     }
     inner.roster.wake();
@@ -179,7 +180,7 @@ async fn label(inner: &Inner, name: Name, asked: Labels) -> Result<Answer, Refus
 
 async fn revoke(inner: &Inner, name: Name) -> Result<Answer, Refused> {
     let (of, now) = (name.clone(), Millis(inner.clock.now()));
-    if !inner.with_store(move |store| store.revoke(&of, now)).await? {
+    if !inner.with_own_store(move |store| store.revoke(&of, now)).await? {
         return Err(nobody(&name));
     }
     inner.roster.wake();
@@ -190,7 +191,7 @@ async fn revoke(inner: &Inner, name: Name) -> Result<Answer, Refused> {
 /// Who leads notices it by itself.
 async fn retry(inner: &Inner, name: Name) -> Result<Answer, Refused> {
     let of = name.clone();
-    if !inner.with_store(move |store| store.ask_retry(&of)).await? {
+    if !inner.with_own_store(move |store| store.ask_retry(&of)).await? {
         return Err(nobody(&name));
     }
     tracing::info!(machine = name.as_str(), "its commit is to be tried again");
@@ -207,7 +208,7 @@ async fn create(inner: &Inner, url: &str, asked: NewToken) -> Result<Answer, Ref
     let drawn = asked.draw(Millis(inner.clock.now()));
     let (token, secret) = drawn.map_err(|error| refused(RefusalCode::Unavailable, error.to_string()))?;
     let id = token.id.clone();
-    inner.with_store(move |store| store.put_token(&token)).await?;
+    inner.with_own_store(move |store| store.put_token(&token)).await?;
     let token = format!("{id}.{secret}.{}", inner.authority().root_sha256());
     Ok(json(&Created { id, token, url: url.to_owned() }))
 }
@@ -219,7 +220,7 @@ async fn authority(inner: &Arc<Inner>) -> Result<Answer, Refused> {
 
 async fn remove(inner: &Inner, id: String) -> Result<Answer, Refused> {
     let of = id.clone();
-    if inner.with_store(move |store| store.remove_token(&of)).await? {
+    if inner.with_own_store(move |store| store.remove_token(&of)).await? {
         Ok(nothing())
     } else {
         Err(refused_as(StatusCode::NOT_FOUND, format!("there is no token {id}: `abide hub token list` shows all")))
@@ -232,14 +233,14 @@ async fn look(inner: &Inner, awaited: Option<String>) -> Result<Answer, Refused>
     let looked = spawn_blocking(move || repository.look()).await.map_err(unavailable)?;
     let Some(awaited) = awaited else { return Ok(json(&looked)) };
     // What is rolled out is asked for after the look, so that it is known here.
-    let newest = inner.with_store(|store| Rollouts::read(store)).await?.newest;
+    let newest = inner.with_own_store(|store| Rollouts::read(store)).await?.newest;
     let repository = Arc::clone(&inner.repository);
     let is_passed = spawn_blocking(move || repository.comes_after(&newest, &awaited)).await.map_err(unavailable)?;
     Ok(json(&Looked { is_passed, ..looked }))
 }
 
 async fn pause(inner: &Inner, name: String, asked: Pause) -> Result<Answer, Refused> {
-    let paused = inner.with_store(move |store| match rollout::pause(store, &name, asked) {
+    let paused = inner.with_own_store(move |store| match rollout::pause(store, &name, asked) {
         Ok(rollouts) => Ok(Ok(rollouts)),
         Err(NotPaused::Store(error)) => Err(error),
         Err(error @ NotPaused::Unknown { .. }) => Ok(Err(error.to_string())),

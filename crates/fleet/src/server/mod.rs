@@ -43,6 +43,7 @@ pub mod tls;
 
 use crate::{
     admin::rollout::Looked,
+    protocol::RefusalCode,
     store::{Millis, Store, StoreError},
 };
 use abide_reconcile::with_causes;
@@ -151,6 +152,8 @@ struct Inner {
     strangers_each: Arc<Shares<IpAddr>>,
     strangers: Arc<Semaphore>,
     looked: Mutex<Option<Instant>>,
+    /// When it was logged last that the store doesn't answer.
+    warned: Mutex<Option<Instant>>,
     connections: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     calls: Arc<Semaphore>,
@@ -189,6 +192,7 @@ impl Server {
             strangers_each: Arc::default(),
             strangers: Arc::new(Semaphore::new(limits.strangers.0)),
             looked: Mutex::default(),
+            warned: Mutex::default(),
             connections: Arc::new(Semaphore::new(limits.connections)),
             requests: Arc::new(Semaphore::new(limits.requests)),
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
@@ -247,23 +251,44 @@ impl Inner {
         }
     }
 
-    /// Does something with the store, in a thread that may wait.
+    /// Does something with the store, in a thread that may wait. Why it can't is nothing to who is at the network.
     async fn with_store<T: Send + 'static>(
         &self,
         act: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Refused> {
+        let unavailable = |_| refused(RefusalCode::Unavailable, "the hub's database doesn't answer: try again later");
+        self.call_store(act).await.map_err(unavailable)
+    }
+
+    /// The same for who owns the hub, and is told why.
+    async fn with_own_store<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.call_store(act).await.map_err(|why| refused(RefusalCode::Unavailable, why))
+    }
+
+    async fn call_store<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, String> {
         let store = Arc::clone(&self.store);
-        let unavailable = |error: &dyn fmt::Display| {
-            tracing::warn!(%error, "a request can't be granted now");
-            refused(crate::protocol::RefusalCode::Unavailable, "the hub's database doesn't answer: try again later")
+        let failed = |error: &dyn fmt::Display| {
+            let (error, mut warned) = (error.to_string(), self.warned.lock().unwrap_or_else(PoisonError::into_inner));
+            // Or as many machines as there are fill the log while the database is away.
+            if warned.is_none_or(|warned| warned.elapsed() >= WARNINGS_APART) {
+                *warned = Some(Instant::now());
+                tracing::warn!(error, "a request can't be granted now");
+            }
+            error
         };
-        let place = Arc::clone(&self.calls).acquire_owned().await.map_err(|error| unavailable(&error))?;
+        let place = Arc::clone(&self.calls).acquire_owned().await.map_err(|error| failed(&error))?;
         let called = spawn_blocking(move || {
             let done = act(&*store);
             drop(place);
             done
         });
-        called.await.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error))
+        called.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 
     /// Takes what changed in the authority's folder, and renews the hub's own certificate in time.
@@ -301,6 +326,9 @@ const ADDRESSES_MAX: usize = 10_000;
 
 /// How far apart two looks at the repository are, beside those of its interval.
 const LOOKS_APART: Duration = Duration::from_secs(3);
+
+/// What keeps a store from answering is logged no more often than this.
+const WARNINGS_APART: Duration = Duration::from_secs(5);
 
 /// How often the authority's folder is read.
 const AUTHORITY_AGAIN: Duration = Duration::from_secs(600);
