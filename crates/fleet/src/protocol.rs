@@ -190,7 +190,7 @@ pub enum MachineState {
     Failed,
     /// It doesn't take it: not a commit that this machine may take, or broken for it.
     Refused,
-    /// Its owner has stopped it from taking targets, or its guard asks whether this one is meant.
+    /// Its owner has stopped it from taking targets.
     Suspended,
     /// It has taken it and is on its way, or something of it isn't ready. So is read what a later release calls otherwise: it
     /// isn't ready, and nothing says that it failed.

@@ -220,7 +220,8 @@ impl Layout for Folder {
     fn kind(&self, path: &str) -> Result<Option<Kind>, String> {
         match self.parent(path).and_then(|(folder, name)| kind(&folder, name.as_bytes())) {
             Ok(kind) => Ok(Some(kind)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            // As in a commit, there is nothing of a longer name than files may have.
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG) => Ok(None),
             Err(error) => Err(error.desc().to_owned()),
         }
     }

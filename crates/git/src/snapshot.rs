@@ -425,6 +425,8 @@ fn target(link: &str, target: Option<Vec<u8>>) -> Result<String, String> {
     match String::from_utf8(target) {
         Err(_) => Err(format!("the link {link} is not UTF-8")),
         Ok(target) if target.is_empty() => Err(format!("the link {link} is empty")),
+        // What no path has is asked of nobody.
+        Ok(target) if target.contains('\0') => Err(format!("the link {link} has a NUL")),
         Ok(target) if target.starts_with('/') => {
             Err(format!("{link} is an absolute link: only links inside the repository are followed"))
         }

@@ -53,7 +53,7 @@ pub struct Machines {
 pub enum State {
     /// It was told nothing yet.
     Waiting,
-    /// It is on its way to what it was told.
+    /// It is on its way to what it was told, or its guard asks whether that is meant.
     Changing,
     /// It is as it was told to be.
     Ready,
@@ -61,7 +61,7 @@ pub enum State {
     Failed,
     /// It doesn't take what it was told.
     Refused,
-    /// Its owner has stopped it from taking anything, or its guard asks whether what it was told is meant.
+    /// Its owner has stopped it from taking anything.
     Suspended,
     /// It is silent.
     Away,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | was never told anything | nothing |
 //! | says that its target failed, or that it doesn't take it | exited: that is a verdict, whether it is in reach or not |
-//! | was stopped by its owner from taking targets, or its guard asks a person | away: it says nothing about any commit |
+//! | was stopped by its owner from taking targets | away: it says nothing about any commit |
 //! | is silent, and never said that it took its target, or was ready with it | away |
 //! | is silent since it took its target, and never was ready with it | running, not ready: it may be what cut it off |
 //! | says that it is ready with its target | running and ready, since it said so or came back |
@@ -122,7 +122,7 @@ mod tests {
             ("is ready with the one before", says(6, Ready, Some(50)), here(), "running since 100 s"),
             ("failed with the one before", says(6, Failed, None), here(), "running since 100 s"),
             ("went with the one before", says(6, Ready, Some(50)), silent.clone(), "away since 120 s"),
-            ("was stopped by its owner, or asks", says(6, Suspended, None), here(), "away since 110 s"),
+            ("was stopped by its owner", says(6, Suspended, None), here(), "away since 110 s"),
         ];
         for (story, reported, presence, expected) in stories {
             let machine = Machine { reported, presence, ..machine() };

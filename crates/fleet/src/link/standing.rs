@@ -4,8 +4,7 @@
 //! |---|---|
 //! | suspended | its owner has stopped it from taking targets, gave the source up, or went back to another commit |
 //! | refused | the target isn't one that this machine may take, or is broken for it |
-//! | suspended | its guard asks a person: that says nothing against the commit, and whoever was away for long may have to ask |
-//! | changing | there is no target, or not all of it is here, or in force, or told of every unit |
+//! | changing | there is no target, or not all of it is here, or in force, or told of every unit; or its guard asks a person |
 //! | failed | a unit's version as the target has it failed |
 //! | ready | every unit is as the target has it, and serves or has completed |
 //! | changing | otherwise |
@@ -99,7 +98,7 @@ fn state(standing: &Standing) -> (MachineState, String) {
     }
     match source.state {
         SourceState::Refused => return (MachineState::Refused, source.message.clone()),
-        SourceState::Held if source.held.is_some() => return (MachineState::Suspended, source.message.clone()),
+        // That says nothing against the commit, yet: a person may take as long for it as the machine to be well with it.
         SourceState::Held => return changing(&source.message),
         // The hub is told of this, so it can be reached.
         SourceState::Following | SourceState::Unreachable => {}

@@ -35,6 +35,18 @@ fn a_folder_and_its_commit_say_the_same() {
 }
 
 #[test]
+fn a_link_to_what_no_file_can_be_called_leads_nowhere() {
+    let place = Place::new();
+    place.write("a.yaml", volume("a"));
+    symlink("n".repeat(300), place.path("work/long")).unwrap();
+    let id = folder::commit(&place.path("work"), &place.path("state")).unwrap();
+    let of_commit = abide_git::tree::of_commit(cache::open(&place.path("state")).unwrap(), id, "").unwrap();
+    let of_folder = folder::of_folder(&place.path("work")).unwrap();
+    assert_eq!(of_commit.files(), of_folder.files());
+    assert!(of_folder.files()[1].odd.as_ref().is_some_and(|odd| odd.ends_with("is not there")));
+}
+
+#[test]
 fn the_commit_depends_on_the_content_alone() {
     let place = Place::new();
     place.write("a.yaml", volume("a"));

@@ -136,6 +136,7 @@ fn links() {
         (LINK, b"here", link(".")),
         (LINK, b"loop", link("loop2")),
         (LINK, b"loop2", link("loop")),
+        (LINK, b"nul", link("own\0.yaml")),
         (LINK, b"out", link("../../../etc/passwd")),
         (BLOB, b"own.yaml", maker.blob(b"own")),
         (LINK, b"slash", link("own.yaml/")),
@@ -157,6 +158,7 @@ fn links() {
     common/up/host/here: it is a link to a folder that holds it
     common/up/host/loop: the links at host/loop never end
     common/up/host/loop2: the links at host/loop2 never end
+    common/up/host/nul: the link host/nul has a NUL
     common/up/host/out: it is a link that leads out of the repository
     common/up/host/slash: host/own.yaml is no folder
     common/up/host/sub: module is a submodule, which abide doesn't fetch
@@ -169,6 +171,7 @@ fn links() {
     here: it is a link to a folder that holds it
     loop: the links at host/loop never end
     loop2: the links at host/loop2 never end
+    nul: the link host/nul has a NUL
     out: it is a link that leads out of the repository
     own.yaml (3)
     slash: host/own.yaml is no folder
