@@ -87,7 +87,7 @@ impl Source {
             return Ok(());
         }
         let permit = Permit { source: id.clone(), wish: wish.digest(), removals };
-        let is_permitted = permits.iter().any(|given| covers(given, &permit));
+        let is_permitted = permits.iter().any(|given| given.covers(&permit));
         let is_carried_away = mutant::is(Mutant::ConfirmedConfirmsAll) && !wish.confirmed().is_empty();
         if is_permitted || is_carried_away { Ok(()) } else { Err(Held { permit, reasons }) }
     }
@@ -126,11 +126,6 @@ fn reasons(
         reasons.push(Reason::Deletes(deleted));
     }
     reasons
-}
-
-fn covers(permit: &Permit, asked: &Permit) -> bool {
-    let is_permitted = |(unit, reclaim)| permit.removals.get(unit) == Some(reclaim);
-    permit.source == asked.source && permit.wish == asked.wish && asked.removals.iter().all(is_permitted)
 }
 
 impl fmt::Display for Held {

@@ -135,6 +135,12 @@ impl Permit {
         let text: String = removals.iter().map(|(unit, reclaim)| format!("{unit} {reclaim:?}\n")).collect();
         PlanId::of(&format!("{source} {wish}\n{text}"))
     }
+
+    /// Whether it is a yes to all of what is asked.
+    pub fn covers(&self, asked: &Self) -> bool {
+        let is_permitted = |(unit, reclaim)| self.removals.get(unit) == Some(reclaim);
+        self.source == asked.source && self.wish == asked.wish && asked.removals.iter().all(is_permitted)
+    }
 }
 
 impl Record {

@@ -68,7 +68,9 @@ impl Driver {
                 None => return self.reopen(id),
                 Some(message) => (api::Verdict::Failed, message),
             },
-            Outcome::Held(held) if self.is_permitted_by_down(id, &held) => return self.reopen(id),
+            Outcome::Held(held) if self.is_permitted(id, &held) || self.is_permitted_by_down(id, &held) => {
+                return self.reopen(id);
+            }
             Outcome::Settled if self.is_to_be_written(id, &told) => return self.write_settled(id, told),
             Outcome::Settled => (api::Verdict::Settled, SETTLED.to_owned()),
             Outcome::Failed(units) => {
@@ -187,6 +189,12 @@ impl Driver {
         let verdicts = self.followed.values().filter_map(|followed| followed.state.verdicts.get(unit));
         let bad = verdicts.flat_map(|verdicts| &verdicts.bad).find(|bad| bad.want.digest == version)?;
         Some(format!("taken back to its last good version: {:.8} {}", version.to_string(), bad.why))
+    }
+
+    /// A yes that is written. The core has yet to see it, with the next look at the world, which was asked for.
+    fn is_permitted(&self, id: &SourceId, held: &Held) -> bool {
+        let permits = self.followed.get(id).map(|followed| &followed.state.permits);
+        permits.is_some_and(|permits| permits.iter().any(|given| given.covers(&held.permit)))
     }
 
     /// Who said `down` said yes to all that follows from it, unless it deletes data.

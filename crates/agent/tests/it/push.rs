@@ -181,3 +181,20 @@ fn a_plan_that_was_shown_may_be_allowed_before_its_commit_comes() {
     rig.settle("infra", URL, "");
     assert!(rig.world.live().is_empty());
 }
+
+/// The guard learns of a yes with the next look at the world, and a push may be faster.
+#[test]
+fn what_was_allowed_is_not_refused_before_the_guard_has_seen_the_yes() {
+    let rig = Rig::started();
+    rig.follow("infra", URL);
+    rig.settle("infra", URL, &containers(&[("a", "a:1"), ("b", "b:1")]));
+    let shown = rig.preview("infra", "").held.expect("it removes everything");
+    rig.world.hide(true);
+    rig.done(Request::Allow { plan: shown.plan, source: Some("infra".to_owned()) });
+    let commit = rig.repositories.push(URL, "");
+    let waiting = rig.begin(Request::Follow { source: Some("infra".to_owned()), commit });
+    rig.until("held", |snapshot| snapshot.sources[0].state == "held");
+    rig.world.hide(false);
+    let replies: Vec<Reply> = waiting.collect();
+    assert_eq!(crate::rig::outcome(&replies).result, Verdict::Settled, "{replies:?}");
+}
