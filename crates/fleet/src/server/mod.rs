@@ -151,9 +151,8 @@ struct Inner {
     shares: Arc<Shares<Name>>,
     strangers_each: Arc<Shares<IpAddr>>,
     strangers: Arc<Semaphore>,
-    looked: Mutex<Option<Instant>>,
-    /// When it was logged last that the store doesn't answer.
-    warned: Mutex<Option<Instant>>,
+    looks: Seldom,
+    warnings: Seldom,
     connections: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     calls: Arc<Semaphore>,
@@ -191,8 +190,8 @@ impl Server {
             shares: Arc::default(),
             strangers_each: Arc::default(),
             strangers: Arc::new(Semaphore::new(limits.strangers.0)),
-            looked: Mutex::default(),
-            warned: Mutex::default(),
+            looks: Seldom::default(),
+            warnings: Seldom::default(),
             connections: Arc::new(Semaphore::new(limits.connections)),
             requests: Arc::new(Semaphore::new(limits.requests)),
             calls: Arc::new(Semaphore::new(CALLS_MAX)),
@@ -244,9 +243,7 @@ impl Inner {
 
     /// Has the repository looked at, unless that was done just now: whoever asks for what isn't there has the forge asked.
     fn look(&self) {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if looked.is_none_or(|looked| looked.elapsed() >= LOOKS_APART) {
-            *looked = Some(Instant::now());
+        if self.looks.is_due(LOOKS_APART) {
             self.repository.wake();
         }
     }
@@ -274,10 +271,9 @@ impl Inner {
     ) -> Result<T, String> {
         let store = Arc::clone(&self.store);
         let failed = |error: &dyn fmt::Display| {
-            let (error, mut warned) = (error.to_string(), self.warned.lock().unwrap_or_else(PoisonError::into_inner));
+            let error = error.to_string();
             // Or as many machines as there are fill the log while the database is away.
-            if warned.is_none_or(|warned| warned.elapsed() >= WARNINGS_APART) {
-                *warned = Some(Instant::now());
+            if self.warnings.is_due(WARNINGS_APART) {
                 tracing::warn!(error, "a request can't be granted now");
             }
             error
@@ -329,6 +325,22 @@ const LOOKS_APART: Duration = Duration::from_secs(3);
 
 /// What keeps a store from answering is logged no more often than this.
 const WARNINGS_APART: Duration = Duration::from_secs(5);
+
+/// What is done no more often than at set times, whoever asks for it.
+#[derive(Default)]
+struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    /// Whether it was not done for so long. Who hears that it wasn't does it.
+    fn is_due(&self, apart: Duration) -> bool {
+        let mut done = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = done.is_none_or(|done| done.elapsed() >= apart);
+        if is_due {
+            *done = Some(Instant::now());
+        }
+        is_due
+    }
+}
 
 /// How often the authority's folder is read.
 const AUTHORITY_AGAIN: Duration = Duration::from_secs(600);
