@@ -11,6 +11,16 @@ fn is_done(fleet: &Fleet, commit: &str) -> bool {
     fleet.rollouts().commit == commit && state(fleet) == Some(RolloutState::Done)
 }
 
+/// A fleet whose machines are on its first commit, and that.
+fn begun(machines: usize, rollout: &str) -> (Fleet, String) {
+    let mut fleet = Fleet::of(machines);
+    fleet.repository.fleet("", rollout);
+    let first = fleet.repository.push("first");
+    fleet.begin();
+    fleet.until("on the first commit", |fleet| is_done(fleet, &first));
+    (fleet, first)
+}
+
 /// A good commit gets everywhere, wave by wave and never on more than may be; a bad one stops in the first wave and is taken
 /// back there; another hub knows that; and what mends it gets everywhere.
 #[test]
@@ -48,11 +58,7 @@ fn a_bad_commit_stops_in_the_first_wave_and_another_hub_knows() {
 /// A hub that dies in the middle of a roll-out leaves nothing that the next one would do twice, or at once.
 #[test]
 fn hubs_die_in_the_middle() {
-    let mut fleet = Fleet::of(12);
-    fleet.repository.fleet("", "{waves: [{count: 2}], maxUnavailable: 2, soak: 0s}");
-    let first = fleet.repository.push("first");
-    fleet.begin();
-    fleet.until("on the first commit", |fleet| is_done(fleet, &first));
+    let (mut fleet, _) = begun(12, "{waves: [{count: 2}], maxUnavailable: 2, soak: 0s}");
     for n in 0..4 {
         fleet.unavailable_max = 0;
         let next = fleet.repository.push(&format!("next-{n}"));
@@ -135,11 +141,7 @@ fn refused_commits_change_nothing() {
 /// A commit that is refused keeps nobody from what is in force.
 #[test]
 fn who_comes_while_a_commit_is_refused_gets_what_is_in_force() {
-    let mut fleet = Fleet::of(3);
-    fleet.repository.fleet("", WAVES);
-    let good = fleet.repository.push("good");
-    fleet.begin();
-    fleet.until("on the good commit", |fleet| is_done(fleet, &good));
+    let (mut fleet, good) = begun(3, WAVES);
     fleet.repository.write("fleet.yaml", "kind: Fleet\n");
     fleet.repository.push_as_it_is("broken");
     let is_refused = |fleet: &Fleet| fleet.rollouts().state == "refused";
@@ -253,11 +255,7 @@ fn a_new_hub_begins_as_a_new_machine() {
 /// Machines come, go and are paused while a commit is in force.
 #[test]
 fn the_roster_changes() {
-    let mut fleet = Fleet::of(4);
-    fleet.repository.fleet("", "{soak: 0s, maxUnavailable: 100%}");
-    let first = fleet.repository.push("first");
-    fleet.begin();
-    fleet.until("on the first commit", |fleet| is_done(fleet, &first));
+    let (mut fleet, first) = begun(4, "{soak: 0s, maxUnavailable: 100%}");
 
     fleet.enroll(4);
     fleet.until("told to who came", |fleet| fleet.on(&first) == 5);
@@ -278,11 +276,7 @@ fn the_roster_changes() {
 /// What made a commit fail may not have been the commit: the machine tries it again, whichever hub is asked.
 #[test]
 fn a_machine_tries_again_when_a_person_says_so() {
-    let mut fleet = Fleet::of(3);
-    fleet.repository.fleet("", WAVES);
-    let first = fleet.repository.push("first");
-    fleet.begin();
-    fleet.until("on the first commit", |fleet| is_done(fleet, &first));
+    let (mut fleet, first) = begun(3, WAVES);
     let second = fleet.repository.push("second");
     fleet.bad.insert(second.clone());
     let is_back = |fleet: &Fleet| state(fleet) == Some(RolloutState::Stopped) && fleet.on(&first) == 3;
@@ -301,11 +295,7 @@ fn a_machine_tries_again_when_a_person_says_so() {
 /// Who is to try again does so itself, and nobody in its stead: not even if it is well just when that is asked.
 #[test]
 fn nobody_tries_again_in_the_stead_of_another() {
-    let mut fleet = Fleet::of(3);
-    fleet.repository.fleet("", "{maxUnavailable: 1, soak: 0s}");
-    let good = fleet.repository.push("good");
-    fleet.begin();
-    fleet.until("on the good commit", |fleet| is_done(fleet, &good));
+    let (mut fleet, good) = begun(3, "{maxUnavailable: 1, soak: 0s}");
     let bad = fleet.repository.push("bad");
     fleet.bad.insert(bad.clone());
     let is_stopped = |fleet: &Fleet| state(fleet) == Some(RolloutState::Stopped) && fleet.on(&good) == 3;
@@ -323,11 +313,7 @@ fn nobody_tries_again_in_the_stead_of_another() {
 /// Who is in reach and never well has had its time.
 #[test]
 fn who_is_not_well_in_time_stops_the_roll_out() {
-    let mut fleet = Fleet::of(3);
-    fleet.repository.fleet("", WAVES);
-    let first = fleet.repository.push("first");
-    fleet.begin();
-    fleet.until("on the first commit", |fleet| is_done(fleet, &first));
+    let (mut fleet, _) = begun(3, WAVES);
     fleet.repository.fleet("", "{waves: [{count: 1}], soak: 0s, progressDeadline: 1s}");
     fleet.silent.insert(name(0));
     let second = fleet.repository.push("second");

@@ -179,7 +179,11 @@ struct Story {
 
 impl Story {
     async fn begin() -> Self {
-        let hub = Hub::start(Http::Two).await;
+        Self::over(Http::Two).await
+    }
+
+    async fn over(http: Http) -> Self {
+        let hub = Hub::start(http).await;
         let (directory, folder, identity) = hub.machine(now());
         hub.answers(says(target(7, 'a')));
         let mut machine = Machine::start(&folder, &identity, Arc::new(Simple::default()));
@@ -193,13 +197,7 @@ impl Story {
 #[tokio::test]
 async fn a_target_is_taken_said_and_reported() {
     for http in [Http::One, Http::Two] {
-        let hub = Hub::start(http).await;
-        let (_directory, folder, identity) = hub.machine(now());
-        hub.answers(says(target(7, 'a')));
-        let mut machine = Machine::start(&folder, &identity, Arc::new(Simple::default()));
-        assert_eq!(machine.says().await, Ok("a".repeat(40)));
-        machine.is_on(&"a".repeat(40));
-        let report = hub.until(report_of(MachineState::Ready)).await;
+        let Story { hub, machine, first: report, _directory } = Story::over(http).await;
         assert_eq!((report.target, report.in_force), (Some(7), Some(target(7, 'a').commit)));
         assert_eq!(report.session, hub.asked("/v1/poll")[0].read::<Poll>().session);
         let contact = (machine.contact)();
